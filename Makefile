@@ -1,0 +1,59 @@
+# The commands of this project. Each sets up what it needs.
+
+CORES ?= 4
+BIN := .venv/bin
+# The first of these that TensorFlow has packages for; or choose: make PYTHON=/path/to/python
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$python && break; done)
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --require-hashes
+
+.PHONY: all help test lint check lock schema clean
+.DEFAULT_GOAL := all
+
+all: .venv/installed ## run the pipeline on the real data; say where the report is
+	$(BIN)/snakemake --cores $(CORES)
+	@$(BIN)/python workflow/scripts/summary.py reports
+
+help: ## list these commands
+	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
+	@echo "To use snakemake and dvc directly: source .venv/bin/activate"
+
+test: .venv/installed-for-development ## run the whole test suite
+	$(BIN)/pytest
+
+lint: .venv/installed-for-development ## check style, types and the Snakefile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/mypy
+	$(BIN)/snakemake --lint
+
+check: .venv/installed ## say whether both engines, dvc.lock, reports and params agree
+	@$(BIN)/python workflow/scripts/check.py
+
+lock: .venv/installed-for-development ## renew the locks after a change of pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --universal --upgrade --generate-hashes \
+		--no-emit-index-url --custom-compile-command 'make lock' --quiet --output-file requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.txt --universal --upgrade \
+		--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --quiet \
+		--output-file requirements-dev.txt
+
+schema: .venv/installed ## renew what editors know of params.yaml
+	$(BIN)/python workflow/scripts/schema.py workflow/params.schema.json
+
+clean: ## remove what can be made again, but for DVC's cache
+	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	cp workflow/bin_on_path.pth "$$($@ -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+
+.venv/installed: requirements.txt | .venv/bin/python
+	$(INSTALL) -r requirements.txt
+	@touch $@
+
+.venv/installed-for-development: requirements-dev.txt | .venv/bin/python
+	$(INSTALL) -r requirements-dev.txt
+	@touch .venv/installed $@

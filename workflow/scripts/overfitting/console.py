@@ -1,0 +1,91 @@
+"""Talking to people: progress in the terminal and in `logs/`, errors in one line."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from .errors import UserError
+
+
+def start_log(stage: str, run: str = "") -> logging.Logger:
+    """Return a logger that writes to the terminal and to `logs/STAGE[/RUN].log`.
+
+    Every line names the stage and run, so that the lines of parallel runs can be told apart.
+    """
+    file = Path("logs", stage, f"{run}.log") if run else Path("logs", f"{stage}.log")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    log = logging.getLogger("overfitting")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    file.unlink(missing_ok=True)  # what an earlier run said; opened to append, as others write too
+    log.handlers = [logging.StreamHandler(), logging.FileHandler(file, encoding="utf-8")]
+    name = f"{stage} {run}".strip().replace("%", "%%")
+    for handler in log.handlers:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s  {name}  %(message)s", "%H:%M:%S"))
+    return log
+
+
+@contextmanager
+def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
+    """Send what native code writes to standard error to the log's file alone.
+
+    TensorFlow's libraries greet with a dozen lines when they are loaded, and no setting stops
+    them; among the lines of parallel runs they would hide the progress.
+    """
+    [file] = [h.baseFilename for h in log.handlers if isinstance(h, logging.FileHandler)]
+    terminal = os.dup(2)
+    with Path(file).open("ab") as sink:
+        os.dup2(sink.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+
+
+def run_script(main: Callable[[list[str]], None]) -> None:
+    """Run a script's `main(argv)`; a fault that the user can mend ends it in one line.
+
+    Under DVC the script also ends when DVC is killed: nobody would record what it writes.
+    """
+    if "DVC_STAGE" in os.environ:
+        threading.Thread(target=_end_with_parents, daemon=True).start()
+    try:
+        main(sys.argv[1:])
+    except UserError as error:
+        _fail(str(error))
+    except OSError as error:  # disk full, read-only folder, missing file: the name says which
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    log = logging.getLogger("overfitting")
+    if log.handlers:
+        log.error("error: %s", message)
+    else:
+        print(f"error: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def _end_with_parents() -> None:
+    """End this process once its parent or, where that is a shell, its grandparent is gone."""
+    parents = psutil.Process().parents()[:2]
+    shell_between = parents[0].name() in {"sh", "bash", "dash", "zsh", "fish"}
+    watched = parents if shell_between else parents[:1]
+    while all(_alive(parent) for parent in watched):
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)  # at once; the next writer removes temporary files
+
+
+def _alive(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

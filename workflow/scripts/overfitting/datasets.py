@@ -1,0 +1,71 @@
+"""The subset that is trained and tested on, as files and as arrays."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from .errors import UserError
+from .files import written_whole
+
+CLASSES = [
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+]
+
+
+def first(
+    images: np.ndarray, labels: np.ndarray, size: int, key: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first `size` images (uint8, N×28×28) and their labels (uint8, 0 to 9).
+
+    Args:
+        key: the key of params.yaml that asks for `size`, for the message.
+
+    Raises:
+        UserError: images and labels do not fit each other, or there are fewer than `size`.
+    """
+    if images.shape != (len(labels), 28, 28):
+        raise UserError(
+            f"the data do not fit: images of shape {images.shape}, {len(labels)} labels; "
+            "expected as many images of 28×28 as labels"
+        )
+    if labels.size and labels.max() >= len(CLASSES):
+        raise UserError(f"the labels go up to {labels.max()}; expected 0 to {len(CLASSES) - 1}")
+    if size > len(images):
+        raise UserError(f"params.yaml: {key} = {size}: the data have only {len(images)} images")
+    return images[:size], labels[:size]
+
+
+def save_examples(path: Path, **arrays: np.ndarray) -> None:
+    """Write named arrays as .npz, the same bytes for the same arrays, whole or not at all."""
+    with written_whole(path) as partial:
+        np.savez(partial, allow_pickle=False, **arrays)
+
+
+def load_examples(path: Path, *names: str) -> list[np.ndarray]:
+    """Read arrays of an .npz file by name; the format's own checksums are verified.
+
+    Raises:
+        UserError: the file is damaged or lacks a name.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [file[name] for name in names]
+    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
+        raise UserError(
+            f"{path} is damaged ({error}); remove it and run the same command again"
+        ) from None
+
+
+def to_network_input(images: np.ndarray) -> np.ndarray:
+    """Turn uint8 images (…×28×28, 0 to 255) into float32 (…×28×28×1, 0 to 1)."""
+    return (images.astype("float32") / 255.0)[..., np.newaxis]

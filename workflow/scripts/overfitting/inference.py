@@ -1,0 +1,52 @@
+"""A trained network, used: its predictions, and what it was shown in training."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from . import networks
+from .datasets import to_network_input
+from .errors import UserError
+from .params import Model
+
+BATCH = 500  # images at a time; bounds the memory, does not change the result
+
+
+def load(model: Model, weights: Path) -> keras.Sequential:
+    """Build the network of `model` and load its weights, and nothing but weights.
+
+    A whole saved model could run code when it is loaded; a weights file cannot.
+
+    Raises:
+        UserError: the weights are those of another network.
+    """
+    network = networks.build(model)
+    try:
+        network.load_weights(weights)
+    except ValueError as error:
+        raise UserError(f"{weights} does not fit the network of params.yaml: {error}") from None
+    return network
+
+
+def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
+    """Return the class probabilities (float32, N×10) of uint8 images, in inference mode."""
+    return network.predict(to_network_input(images), batch_size=BATCH, verbose=0)
+
+
+def seen_in_training(model: Model, images: np.ndarray, draws: int) -> np.ndarray:
+    """Return random draws of what the network sees of images in training.
+
+    Args:
+        images: uint8, N×28×28.
+
+    Returns:
+        uint8, N×draws×28×28; copies of the images if the model does not augment.
+    """
+    repeated = np.repeat(images, draws, axis=0)
+    if layers := networks.augmentation(model.augmentation):
+        augmented = to_network_input(repeated)
+        for layer in layers:
+            augmented = layer(augmented, training=True)
+        repeated = np.rint(np.asarray(augmented)[..., 0] * 255).astype(np.uint8)
+    return repeated.reshape(len(images), draws, *images.shape[1:])

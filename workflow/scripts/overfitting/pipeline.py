@@ -1,0 +1,211 @@
+"""What Snakemake asks DVC: the stages, their files, and which of them are stale.
+
+`dvc.yaml` is the only graph and DVC the only judge of what must run again: it compares
+contents with `dvc.lock`. Snakemake would go by file times, which every `git checkout` and
+`dvc checkout` changes. So this module asks DVC once, when the Snakefile is read, and hands
+Snakemake a verdict file per stage that is new for a stale stage and old for a clean one.
+
+This is the only module that imports DVC. It leans on what DVC 3.67 keeps internal (`Repo`,
+`index`, `graph`); `tests/test_versions.py` names the versions it holds for.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+import networkx
+import psutil
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from . import params
+from .errors import UserError
+
+VERDICTS = Path(".snakemake", "verdicts")
+LOCK = Path(".snakemake", "pipeline.lock")
+POLL_SECONDS = 0.5
+
+
+class Pipeline:
+    """The stages of `dvc.yaml` in the current folder, as Snakemake needs them."""
+
+    def __init__(self) -> None:
+        try:
+            self._repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
+            self._stages = {stage.addressing: stage for stage in self._repo.index.stages}
+        except DvcException as error:
+            raise UserError(f"DVC cannot read the pipeline: {_in_words(error)}") from None
+        self._definitions = params.load_yaml(Path("dvc.yaml"))["stages"]
+
+    def outputs(self, rule: str) -> list[str]:
+        """Return the outs of a stage; `{model}` stands where `dvc.yaml` has `${item.model}`."""
+        definition = self._definitions[rule]
+        entries = definition.get("outs", []) + definition.get("metrics", [])
+        paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+        return [path.replace("${item.", "{") for path in paths]
+
+    def address(self, rule: str, wildcards: Mapping[str, str]) -> str:
+        """Return the name by which DVC knows a job: `train@baseline-0`.
+
+        Raises:
+            UserError: `params.yaml` does not ask for that model and seed.
+        """
+        matrix = self._definitions[rule].get("matrix", {})
+        address = f"{rule}@{'-'.join(wildcards[key] for key in matrix)}" if matrix else rule
+        if address not in self._stages:
+            raise UserError(f"there is no stage {address}: see compare and seeds in params.yaml")
+        return address
+
+    def inputs(self, address: str) -> list[str]:
+        """Return the files a stage depends on; a folder counts as the outs made inside it."""
+        stage = self._stages[address]
+        made = [
+            out for upstream in self._repo.index.graph.successors(stage) for out in upstream.outs
+        ]
+        paths = []
+        for dep in stage.deps:
+            inside = [out.def_path for out in made if Path(out.fs_path).is_relative_to(dep.fs_path)]
+            paths += inside or [dep.def_path]
+        return list(dict.fromkeys(path for path in paths if path != "params.yaml"))
+
+    def stale(self) -> set[str]:
+        """Return the stages that DVC would look at: the stale ones and all downstream of them.
+
+        This is an upper bound. DVC skips or restores what turns out to be the same.
+        """
+        graph = self._repo.index.graph
+        changed = [self._stages[address] for address in self._repo.status()]
+        downstream = [stage for start in changed for stage in networkx.ancestors(graph, start)]
+        return {stage.addressing for stage in [*changed, *downstream]}
+
+    def contradicting_lock(self) -> list[str]:
+        """Return the stages whose code, params or files differ from `dvc.lock`.
+
+        Data that are not on this machine do not count: a fresh clone has none.
+        """
+        return [
+            stage.addressing
+            for stage in self._stages.values()
+            if stage.changed(
+                allow_missing=True, upstream=list(self._repo.index.graph.successors(stage))
+            )
+        ]
+
+    def recorded_outs(self) -> Iterator[tuple[str, str, list[Path]]]:
+        """Give each out's path, its MD5 in `dvc.lock` and the copies of it on this machine."""
+        for stage in self._stages.values():
+            for out in stage.outs:
+                copies = [Path(out.fs_path)]
+                if out.use_cache and out.hash_info:
+                    copies.append(Path(out.cache_path))
+                yield out.def_path, out.hash_info.value, [copy for copy in copies if copy.exists()]
+
+    def write_verdicts(self) -> None:
+        """Leave a file per stage for Snakemake: new if the stage is stale, else very old."""
+        stale = self.stale()
+        VERDICTS.mkdir(parents=True, exist_ok=True)
+        for address in self._stages:
+            verdict(address).touch()
+            if address not in stale:
+                os.utime(verdict(address), (0, 0))
+
+
+def verdict(address: str) -> Path:
+    """Return the file whose time tells Snakemake whether a stage is stale."""
+    return VERDICTS / address
+
+
+def is_stale(address: str) -> bool:
+    """Tell what DVC's verdict on a stage was when the run began."""
+    return verdict(address).stat().st_mtime > 0
+
+
+def check_params() -> None:
+    """Refuse a wrong `params.yaml`, and bring the stage `params` that checks it up to date.
+
+    It is no rule that Snakemake plans: its output never changes, but Snakemake would take
+    everything downstream of it for stale.
+
+    Raises:
+        UserError: what is wrong in `params.yaml`.
+    """
+    params.read(Path("params.yaml"))
+    if Repo(_wait_for_lock=True).status("params"):
+        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet"]
+        done = subprocess.run([*command, "--single-item", "params"], stdout=sys.stderr)
+        if done.returncode:
+            raise UserError("the stage params failed, see above")
+
+
+def wait_for_others() -> TextIO:
+    """Wait, in words, until no other run of the pipeline is at work in this folder.
+
+    Returns:
+        The lock that keeps others waiting; the system releases it when this process ends,
+        however it ends.
+    """
+    LOCK.parent.mkdir(exist_ok=True)
+    lock = LOCK.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        _say(f"another snakemake is at work in this folder (PID {lock.read()}); waiting for it")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    lock.seek(0)
+    lock.truncate()
+    lock.write(str(os.getpid()))
+    lock.flush()
+    _wait_for_dvc()
+    return lock
+
+
+def _wait_for_dvc() -> None:
+    """Wait for processes of DVC that run a stage: a killed Snakemake leaves them at work."""
+    said: set[int] = set()
+    while workers := _dvc_workers() - {os.getpid()}:
+        if workers - said:
+            _say(
+                "DVC is running a stage in this folder (PID "
+                f"{', '.join(map(str, sorted(workers)))}), perhaps for a run that was killed; "
+                "waiting for it"
+            )
+            said |= workers
+        time.sleep(POLL_SECONDS)
+
+
+def _dvc_workers() -> set[int]:
+    """Return the living processes in DVC's own list of who reads and writes which path."""
+    try:
+        held = json.loads(Path(".dvc", "tmp", "rwlock").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # nobody yet, or being written at this moment
+        return set()
+    writers: list[dict[str, Any]] = list(held.get("write", {}).values())
+    return {entry["pid"] for entry in writers if _runs_dvc(entry["pid"])}
+
+
+def _runs_dvc(pid: int) -> bool:
+    try:  # the number may have passed to another program since
+        return any("dvc" in part for part in psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return False
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _in_words(error: BaseException) -> str:
+    """Put an exception of DVC and what caused it into a line."""
+    parts: list[str] = []
+    cause: BaseException | None = error
+    while cause is not None:
+        parts.append(" ".join(str(cause).split()))
+        cause = cause.__cause__
+    return "; ".join(parts)

@@ -1,0 +1,26 @@
+"""Stage params: refuse a wrong params.yaml before any other stage works.
+
+DVC looks only at the keys that some stage declares, so it would not see a misspelt one. This
+stage depends on the whole file and stands before all others; its output never changes, so
+that an edit makes no other stage stale than those that read what was edited.
+"""
+
+import argparse
+from pathlib import Path
+
+from overfitting import params
+from overfitting.console import run_script
+from overfitting.files import write_text
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("params", type=Path, help="the params.yaml to check")
+    parser.add_argument("mark", type=Path, help="file to write if there is nothing to refuse")
+    arguments = parser.parse_args(argv)
+    params.read(arguments.params)
+    write_text(arguments.mark, "params.yaml was read and nothing in it had to be refused.\n")
+
+
+if __name__ == "__main__":
+    run_script(main)

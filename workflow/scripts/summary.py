@@ -1,0 +1,22 @@
+"""Say where the report is and print its gap table; the end of `make`."""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+
+from overfitting import pages
+from overfitting.console import run_script
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("reports", type=Path, help="folder of the report")
+    arguments = parser.parse_args(argv)
+    table = pages.gap_table(pd.read_csv(arguments.reports / "tables" / "gap.csv"))
+    print(pd.DataFrame(table.rows, columns=table.header).T.to_string(header=False))
+    print(f"\nThe report: {(arguments.reports / 'report.html').resolve()}")
+
+
+if __name__ == "__main__":
+    run_script(main)

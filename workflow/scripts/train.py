@@ -1,0 +1,44 @@
+"""Stage train: one model, one seed; its weights and the history of its training."""
+
+import argparse
+import json
+from pathlib import Path
+
+from overfitting import datasets, params
+from overfitting.console import native_messages_in_log, run_script, start_log
+from overfitting.files import sha256, write_text, written_whole
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", help="a model of params.yaml")
+    parser.add_argument("seed", type=int)
+    parser.add_argument("examples", type=Path, help="training subset (.npz)")
+    parser.add_argument("weights", type=Path, help="weights to write (.weights.h5)")
+    parser.add_argument("history", type=Path, help="history to write (.json)")
+    arguments = parser.parse_args(argv)
+    log = start_log("train", f"{arguments.model}-{arguments.seed}")
+    declared = params.declared_by("train", {"model": arguments.model})
+    model = declared[f"models.{arguments.model}"]
+    images, labels = datasets.load_examples(arguments.examples, "images", "labels")
+
+    log.info("starting TensorFlow")
+    with native_messages_in_log(log):
+        from overfitting import training  # takes seconds: not before the arguments are known good
+
+    training.be_deterministic(arguments.seed)
+    network, history = training.train(
+        model,
+        params.effective_training(declared["training"], model),
+        datasets.to_network_input(images),
+        labels,
+        log,
+    )
+    with written_whole(arguments.weights) as partial:
+        network.save_weights(partial)
+    record = {"weights_sha256": sha256(arguments.weights), "history": history.as_dict()}
+    write_text(arguments.history, json.dumps(record, indent=1, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    run_script(main)
