@@ -43,6 +43,14 @@ def inputs(rule):
     return of_job
 
 
+onsuccess:
+    graph.sort_lock()
+
+
+onerror:
+    graph.sort_lock()
+
+
 wildcard_constraints:
     model=r"[A-Za-z0-9][A-Za-z0-9_-]*",
     seed=r"[0-9]+",

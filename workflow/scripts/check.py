@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     checked = params.read(Path("params.yaml"))
     print("ok       params.yaml: every key is known, every value in its range")
     pipeline = Pipeline()
-    stale = pipeline.stale() - {"params"}
+    stale = pipeline.stale()
     contradicting = pipeline.contradicting_lock()
     missing, damaged = missing_and_damaged(pipeline)
     disagreements = [

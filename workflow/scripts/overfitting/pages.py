@@ -50,7 +50,7 @@ def gap_table(gaps: pd.DataFrame) -> Table:
         "printed training accuracy": lambda row: share(row.printed_train_accuracy),
         "lesson's gap": lambda row: signed(row.lesson_gap),
         "mode bias": lambda row: signed(row.mode_bias),
-        "reported by the lesson: training / test / gap": lambda row: (
+        "the lesson reports: training / test / gap": lambda row: (
             "–"
             if pd.isna(row.reported_gap)
             else f"{share(row.reported_train_accuracy)} / {share(row.reported_test_accuracy)} / "

@@ -257,6 +257,8 @@ def _in_words(fault: Any) -> str:
     if fault["type"] == "value_error":  # ours, from a validator: it says everything itself
         return str(fault["ctx"]["error"])
     value = reprlib.repr(fault["input"])
+    if fault["type"] == "invalid_key":
+        return f"{'.'.join(map(str, fault['loc']))}: the key {value} is no text; write it in quotes"
     if fault["loc"][-1:] == ("[key]",):
         return f"{'.'.join(fault['loc'][:-2])}: {value} is no name; use letters, digits, _ and -"
     location = list(fault["loc"])
@@ -283,12 +285,11 @@ def _schema_at(location: list[Any]) -> dict[str, Any]:
     schema = Params.model_json_schema()
     here = schema
     for part in [None, *location]:
-        if isinstance(part, int):
+        if isinstance(part, int) and "items" in here:
             here = here["items"]
         elif part is not None:
-            here = here.get("properties", {}).get(part) or here.get(
-                "additionalProperties", next(iter(here.get("patternProperties", {}).values()), {})
-            )
+            of_any_name: Any = next(iter(here.get("patternProperties", {}).values()), {})
+            here = here.get("properties", {}).get(part, of_any_name)
         if "anyOf" in here:  # an optional value: the other choice is null
             here = next(choice for choice in here["anyOf"] if choice.get("type") != "null")
         if "$ref" in here:

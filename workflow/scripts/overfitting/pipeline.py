@@ -6,7 +6,8 @@ contents with `dvc.lock`. Snakemake would go by file times, which every `git che
 Snakemake a verdict file per stage that is new for a stale stage and old for a clean one.
 
 This is the only module that imports DVC. It leans on what DVC 3.67 keeps internal (`Repo`,
-`index`, `graph`); `tests/test_versions.py` names the versions it holds for.
+`index`, `graph`) and on how Snakemake 9.27 compares files; `tests/test_structure.py` says so
+when other versions are installed.
 """
 
 import fcntl
@@ -23,6 +24,7 @@ import networkx
 import psutil
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
+from dvc.utils.serialize import modify_yaml
 
 from . import params
 from .errors import UserError
@@ -77,10 +79,11 @@ class Pipeline:
     def stale(self) -> set[str]:
         """Return the stages that DVC would look at: the stale ones and all downstream of them.
 
-        This is an upper bound. DVC skips or restores what turns out to be the same.
+        This is an upper bound. DVC skips or restores what turns out to be the same. The stage
+        `params` does not count: see `check_params`.
         """
         graph = self._repo.index.graph
-        changed = [self._stages[address] for address in self._repo.status()]
+        changed = [self._stages[name] for name in self._repo.status() if name != "params"]
         downstream = [stage for start in changed for stage in networkx.ancestors(graph, start)]
         return {stage.addressing for stage in [*changed, *downstream]}
 
@@ -89,13 +92,14 @@ class Pipeline:
 
         Data that are not on this machine do not count: a fresh clone has none.
         """
-        return [
-            stage.addressing
-            for stage in self._stages.values()
-            if stage.changed(
-                allow_missing=True, upstream=list(self._repo.index.graph.successors(stage))
-            )
-        ]
+        with self._repo.lock:
+            return [
+                stage.addressing
+                for stage in self._stages.values()
+                if stage.changed(
+                    allow_missing=True, upstream=list(self._repo.index.graph.successors(stage))
+                )
+            ]
 
     def recorded_outs(self) -> Iterator[tuple[str, str, list[Path]]]:
         """Give each out's path, its MD5 in `dvc.lock` and the copies of it on this machine."""
@@ -106,13 +110,26 @@ class Pipeline:
                     copies.append(Path(out.cache_path))
                 yield out.def_path, out.hash_info.value, [copy for copy in copies if copy.exists()]
 
+    def sort_lock(self) -> None:
+        """Put the stages in dvc.lock in the order of dvc.yaml, as `dvc repro` writes them.
+
+        DVC appends a new stage when it ends, so parallel runs would leave them in any order.
+        """
+        with self._repo.lock, modify_yaml("dvc.lock") as lock:
+            order = {address: number for number, address in enumerate(self._stages)}
+            stages = lock["stages"]
+            for address in sorted(stages, key=lambda address: order.get(address, len(order))):
+                stages[address] = stages.pop(address)
+
     def write_verdicts(self) -> None:
         """Leave a file per stage for Snakemake: new if the stage is stale, else very old."""
         stale = self.stale()
         VERDICTS.mkdir(parents=True, exist_ok=True)
         for address in self._stages:
-            verdict(address).touch()
-            if address not in stale:
+            if address in stale:  # with other contents each time: Snakemake compares them as well
+                verdict(address).write_text(f"stale at {time.time_ns()}\n", encoding="ascii")
+            else:
+                verdict(address).touch()
                 os.utime(verdict(address), (0, 0))
 
 

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -43,7 +44,8 @@ def read_checksums(path: Path) -> dict[str, str]:
     checksums = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         digest, _, name = line.partition("  ")
-        if len(digest) != 64 or not name or Path(name).name != name:
+        plain = Path(name).name == name != ".."
+        if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
             raise UserError(f"{path}, line {number}: expected '<64 hex digits>  <file name>'")
         checksums[name] = digest
     return checksums
@@ -109,7 +111,7 @@ def _opened(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], 
 
 def _existing_folder(source: str) -> Path:
     folder = Path(os.path.expandvars(source)).expanduser()
-    if "$" in str(folder):
+    if "$" in str(folder) or folder == Path():
         raise SourceError("that environment variable is not set")
     if not folder.is_dir():
         raise SourceError("there is no such folder")
@@ -137,10 +139,16 @@ class _Bounded:
             raise SourceError(f"takes longer than {FILE_SECONDS} s for one file")
         return self.file.write(chunk)
 
+    def flush(self) -> None:
+        self.file.flush()
+
 
 def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
     pooch.get_logger().setLevel("WARNING")  # it would advise to pin the wrapper's hash
-    http = pooch.HTTPDownloader(progressbar=True, timeout=(CONNECT_SECONDS, STALL_SECONDS))
+    # Small chunks: the limit of time is looked at after each, and a slow server fills one slowly.
+    http = pooch.HTTPDownloader(
+        progressbar=True, chunk_size=64, timeout=(CONNECT_SECONDS, STALL_SECONDS)
+    )
 
     def bounded(url: str, output_file: str, pooch_: object) -> None:
         with Path(output_file).open("wb") as file:
@@ -158,6 +166,8 @@ def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
             reason, again = f"answered {error}", error.response.status_code >= 500
         except requests.RequestException as error:
             reason, again = f"broke off ({_cause(error)})", True
+        except ValueError as error:
+            raise SourceError(f"answered in no known form ({_cause(error)})") from None
         if not again or attempt == ATTEMPTS:
             raise SourceError(reason)
         log.info("%s; attempt %d of %d", reason, attempt + 1, ATTEMPTS)
@@ -227,8 +237,11 @@ def _command(folder: Path, *command: str) -> str:
 
 def _unzip_checked(source: Path, target: Path, digest: str) -> None:
     """Copy `source`, unzipping it if it is zipped, to `target` if its contents are right."""
-    with source.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
+    try:
+        with source.open("rb") as raw:
+            zipped = raw.read(2) == b"\x1f\x8b"
+    except OSError as error:
+        raise SourceError(f"{source.name} cannot be read ({error.strerror})") from None
     found, size = hashlib.sha256(), 0
     try:
         with (

@@ -1,0 +1,259 @@
+"""The ten cases in which Snakemake and DVC must agree, through the commands that users type."""
+
+import os
+import random
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import BIN, Project, ran
+
+ALL = {
+    "download",
+    "subset",
+    "train@baseline-0",
+    "train@regularized-0",
+    "evaluate@baseline-0",
+    "evaluate@regularized-0",
+    "report",
+}
+OF_REGULARIZED = {"train@regularized-0", "evaluate@regularized-0", "report"}
+
+
+def set_dropout(project: Project, rate: float) -> None:
+    project.edit(lambda params: params["models"]["regularized"]["dropout"].update(dense=rate))
+
+
+def shuffle_times(project: Project) -> None:
+    """Give every file a time of its own, in random order, as a checkout may."""
+    for path in project.folder.rglob("*"):
+        if path.is_file() and not {".git", ".dvc"} & set(path.parts):
+            moment = random.randint(1_000_000_000, 1_700_000_000)
+            os.utime(path, (moment, moment))
+
+
+def test_1_a_fresh_clone_by_snakemake(finished: Project) -> None:
+    output = (finished.folder.parent / "finished.txt").read_text()
+    assert ran(output) == ALL
+    finished.assert_up_to_date()
+    assert ran(finished.repro()) == set()
+
+
+def test_1_trainings_run_in_parallel(finished: Project) -> None:
+    output = (finished.folder.parent / "finished.txt").read_text()
+    starts = [output.index(f"Train {model} with seed 0") for model in ("baseline", "regularized")]
+    first_end = output.index("epoch 2/2")
+    assert max(starts) < first_end
+
+
+def test_1_a_fresh_clone_by_dvc(fresh: Project, finished: Project) -> None:
+    assert ran(fresh.repro()) == ALL
+    fresh.assert_up_to_date()
+    # Both engines, and the two numbers of threads that they use, give the same bytes.
+    for name in ("dvc.lock", "reports/metrics.json", "reports/report.html"):
+        assert (fresh.folder / name).read_bytes() == (finished.folder / name).read_bytes()
+
+
+def test_2_3_4_an_edit_in_either_engine_and_back(project: Project) -> None:
+    before = project.metrics()
+    set_dropout(project, 0.3)
+    assert project.planned() == OF_REGULARIZED
+    output = project.repro()
+    assert ran(output) == OF_REGULARIZED
+    project.assert_up_to_date()
+    assert project.metrics()["baseline"] == before["baseline"]
+    assert project.metrics()["regularized"] != before["regularized"]
+    project.commit()
+
+    set_dropout(project, 0.1)
+    output = project.snakemake()
+    assert ran(output) == OF_REGULARIZED
+    project.assert_up_to_date()
+
+    set_dropout(project, 0.5)  # as it was at first: nothing is trained again
+    assert ran(project.snakemake()) == {"report"}
+    project.assert_up_to_date()
+    assert project.metrics() == before
+
+    set_dropout(project, 0.3)
+    assert ran(project.repro()) == {"report"}
+    project.assert_up_to_date()
+
+
+def test_5_another_branch_whatever_the_times(project: Project) -> None:
+    project.git("checkout", "--quiet", "-b", "other")
+    set_dropout(project, 0.2)
+    project.snakemake()
+    project.commit()
+    for branch in ("main", "other"):
+        project.git("checkout", "--quiet", branch)
+        project.run("dvc", "checkout")
+        shuffle_times(project)
+        project.assert_up_to_date()
+        assert ran(project.snakemake()) == set()
+        assert ran(project.repro()) == set()
+
+
+def test_5_another_branch_with_more_seeds(project: Project) -> None:
+    project.git("checkout", "--quiet", "-b", "other")
+    project.edit(lambda params: params["seeds"].insert(0, 7))
+    project.edit(lambda params: params["compare"].remove("regularized"))
+    project.snakemake()
+    project.commit()
+    for branch in ("main", "other", "main"):
+        project.git("checkout", "--quiet", branch)
+        project.run("dvc", "checkout")  # DVC removes what the branch does not have
+        project.assert_up_to_date()
+
+
+def test_6_a_clone_that_pulls(project: Project, tmp_path: Path) -> None:
+    project.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    project.run("dvc", "push")
+    project.commit()
+    clone = Project(tmp_path / "the clone")
+    project.git("clone", "--quiet", str(project.folder), str(clone.folder))
+    clone.run("dvc", "pull")
+    assert not (clone.folder / ".snakemake").exists()
+    clone.assert_up_to_date()
+    assert ran(clone.snakemake()) == set()
+    set_dropout(clone, 0.35)
+    assert clone.planned() == OF_REGULARIZED
+    assert ran(clone.snakemake()) == OF_REGULARIZED
+    clone.assert_up_to_date()
+
+
+@pytest.mark.parametrize(
+    ("file", "stale", "rerun"),
+    [
+        # An equal result stops the wave: nothing is trained again.
+        ("workflow/scripts/subset.py", ALL - {"download"}, {"subset"}),
+        (
+            "workflow/scripts/overfitting/measures.py",
+            {"evaluate@baseline-0", "evaluate@regularized-0", "report"},
+            {"evaluate@baseline-0", "evaluate@regularized-0"},
+        ),
+        ("workflow/scripts/overfitting/figures.py", {"report"}, {"report"}),
+        ("workflow/templates/report.md.j2", {"report"}, {"report"}),
+    ],
+)
+@pytest.mark.parametrize("engine", ["dvc", "snakemake"])
+def test_8_a_script_or_shared_module_edited(
+    project: Project, file: str, stale: set[str], rerun: set[str], engine: str
+) -> None:
+    path = project.folder / file
+    comment = "{# #}" if file.endswith(".j2") else "\n# edited\n"
+    path.write_text(path.read_text() + comment)
+    assert project.planned() == stale
+    assert ran(project.repro() if engine == "dvc" else project.snakemake()) == rerun
+    project.assert_up_to_date()
+
+
+def test_9_models_and_seeds_come_and_go(project: Project) -> None:
+    project.edit(lambda params: params["compare"].append("dropout_only"))
+    added = {"train@dropout_only-0", "evaluate@dropout_only-0", "report"}
+    assert project.planned() == added
+    assert ran(project.repro()) == added
+    project.assert_up_to_date()
+    assert list(project.metrics()) == ["baseline", "regularized", "dropout_only"]
+
+    def swap(params: dict[str, list[object]]) -> None:
+        params["compare"].remove("regularized")
+        params["seeds"].append(3)
+
+    project.edit(swap)
+    added = {
+        f"{stage}@{model}-3"
+        for stage in ("train", "evaluate")
+        for model in ("baseline", "dropout_only")
+    }
+    assert ran(project.snakemake()) == {*added, "report"}
+    project.assert_up_to_date()
+    assert list(project.metrics()) == ["baseline", "dropout_only"]
+    page = (project.folder / "reports" / "report.html").read_text()
+    assert "regularized" not in page.replace("regularized model", "")
+    assert "2 seeds (0, 3)" in page
+
+    project.edit(lambda params: params["compare"].append("regularized"))
+    project.edit(lambda params: params["seeds"].remove(3))
+    assert ran(project.repro()) == {"report"}  # seed 0 of it was trained before
+    project.assert_up_to_date()
+
+
+def test_9_leftovers_do_not_outlive_a_revert(project: Project) -> None:
+    project.edit(lambda params: params["seeds"].append(9))
+    project.edit(lambda params: params["compare"].remove("regularized"))
+    project.snakemake()
+    lock = project.git("show", "HEAD:dvc.lock")
+    project.git("checkout", "--quiet", "--", ".")
+    # The seed's results are still there, and DVC watches the folder they are in.
+    assert (project.folder / "results" / "baseline" / "9").exists()
+    assert ran(project.repro()) <= {"report"}
+    project.assert_up_to_date()
+    assert (project.folder / "dvc.lock").read_text() == lock
+
+
+def test_10_experiments(plain_path: Project) -> None:
+    project = plain_path
+    rate = "models.regularized.dropout.dense"
+    project.run("dvc", "exp", "run", "--set-param", f"{rate}=0.2")
+    project.assert_up_to_date()
+    project.git("stash", "--quiet")
+    project.run("dvc", "checkout")
+    project.run("dvc", "exp", "run", "--temp", "--set-param", f"{rate}=0.15")
+    project.run("dvc", "exp", "run", "--queue", "--set-param", f"{rate}=0.25")
+    project.run("dvc", "exp", "run", "--run-all")
+    shown = project.run("dvc", "exp", "show", "--csv").stdout
+    rates = {float(found) for found in re.findall(r",(0\.\d+),", shown)}
+    assert {0.2, 0.15, 0.25} <= rates
+    project.assert_up_to_date()
+
+
+def test_graphs_and_lists(finished: Project) -> None:
+    assert "train@baseline-0" in finished.run("dvc", "stage", "list").stdout
+    assert "train@baseline-0" in finished.run("dvc", "dag").stdout
+    for option, expected in (("--dag", "model: baseline"), ("--rulegraph", 'label = "train"')):
+        done = subprocess.run(  # standard output alone: it is piped into dot
+            [BIN / "snakemake", option],
+            cwd=finished.folder,
+            env=finished.environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.startswith("digraph")
+        assert expected in done.stdout
+    assert "good condition" in finished.run("snakemake", "--lint").stdout
+
+
+def test_make_check_says_what_disagrees(project: Project) -> None:
+    check = ("python", "workflow/scripts/check.py")
+    assert "DIFFERS" not in project.run(*check).stdout
+
+    weights = project.folder / "models" / "baseline" / "0.weights.h5"
+    times = weights.stat()
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))  # DVC sees no change
+    done = project.run(*check, check=False)
+    assert done.returncode == 1
+    assert "models/baseline/0.weights.h5 is not the" in done.stdout
+    weights.unlink()
+    project.repro()
+    assert "DIFFERS" not in project.run(*check).stdout
+
+    set_dropout(project, 0.45)
+    done = project.run(*check, check=False)
+    assert done.returncode == 1
+    assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
+    assert "params.yaml is not committed" in done.stdout
+    assert "ok       Snakemake and DVC" in done.stdout
+
+
+def test_make_check_on_a_clone_without_data(project: Project, tmp_path: Path) -> None:
+    clone = Project(tmp_path / "the clone")
+    project.git("clone", "--quiet", str(project.folder), str(clone.folder))
+    done = clone.run("python", "workflow/scripts/check.py")
+    assert "DIFFERS" not in done.stdout
+    assert "data files are not on this machine" in done.stdout

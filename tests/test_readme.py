@@ -1,0 +1,48 @@
+"""The README says what is true now."""
+
+import re
+
+import pandas as pd
+import ruamel.yaml
+from conftest import ROOT
+
+from overfitting import pages
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def table_rows(start: str) -> list[list[str]]:
+    """The rows of the README's table whose header begins with `start`, with their header."""
+    table = README[README.index(f"| {start} |") :].split("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    return [[cell.strip() for cell in row] for row in [rows[0], *rows[2:]]]
+
+
+def test_its_result_is_that_of_the_committed_report() -> None:
+    header, *rows = table_rows("model")
+    table = pages.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
+    columns = [table.header.index(name) for name in header]
+    assert rows == [[row[column] for column in columns] for row in table.rows]
+
+
+def test_its_account_of_the_data_is_that_of_params() -> None:
+    sizes = f"{PARAMS['data']['train_size']:,} training images, the last "
+    sizes += f"{100 * PARAMS['training']['validation_split']:.0f} % of them held out; "
+    sizes += f"{PARAMS['data']['test_size']:,} test images; {len(PARAMS['seeds'])} seeds; "
+    assert f"{sizes}{PARAMS['training']['epochs']} epochs." in README
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+    ready = len(PARAMS["models"]) - len(PARAMS["compare"])
+    assert f"{words[ready]} more stand ready" in README
+
+
+def test_what_it_points_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in re.findall(r"`make ([a-z]+)`", README):
+        assert f"\n{command}:" in makefile, command
+    for key in re.findall(r"`((?:data|models|training)\.[a-z_.]+)`", README):
+        content = PARAMS
+        for part in key.split("."):
+            content = content[part]

@@ -1,0 +1,129 @@
+"""For every key of params.yaml: a change makes exactly the right stages stale."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ruamel.yaml
+from conftest import ROOT, Project, ran
+
+PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def leaves(content: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The keys of params.yaml, each as the way to it; `{}` counts as a leaf."""
+    if isinstance(content, dict) and content:
+        return [leaf for key in content for leaf in leaves(content[key], (*path, key))]
+    return [path]
+
+
+def other_value(key: tuple[str, ...], value: Any) -> Any:
+    """A value that is allowed in place of `value`."""
+    known: dict[str, Any] = {"flip": "vertical", "sources": ["$FASHION_MNIST_DIR", "/nowhere"]}
+    if key[-1] in known:
+        return known[key[-1]]
+    match value:
+        case bool():
+            return not value
+        case int():
+            return value + 1
+        case float():
+            return value / 2
+        case dict():
+            return {"dropout": {"conv": 0.5}}
+    raise AssertionError(key)
+
+
+def expected(key: tuple[str, ...]) -> set[str]:
+    """What must run again after a change of `key`, as written down before any code was."""
+    stages: tuple[str, ...]
+    match key:
+        case ("data", "sources"):
+            return {"download"}
+        case ("data", _):
+            return {"subset"}
+        case ("training", "validation_split"):
+            stages, models = ("train", "evaluate"), ["baseline", "regularized"]
+        case ("training", _):
+            stages, models = ("train",), ["baseline", "regularized"]
+        case ("models", model, *_):
+            compared = model in ("baseline", "regularized")
+            stages, models = ("train", "evaluate"), [model] if compared else []
+    return {f"{stage}@{model}-0" for stage in stages for model in models}
+
+
+KEYS = [key for key in leaves(PARAMS) if key[0] not in ("compare", "seeds")]
+
+
+@pytest.fixture(scope="module")
+def edited(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A finished project whose params.yaml is edited in turn; nothing is run in it."""
+    return finished.copy(tmp_path_factory.mktemp("staleness") / "project")
+
+
+@pytest.mark.parametrize("key", KEYS, ids=".".join)
+def test_a_key_makes_exactly_its_stages_stale(
+    edited: Project, finished: Project, key: tuple[str, ...]
+) -> None:
+    def change(content: Any) -> None:
+        for part in key[:-1]:
+            content = content[part]
+        content[key[-1]] = other_value(key, content[key[-1]])
+
+    edited.edit(change)
+    try:
+        changed = set(edited.status())
+    finally:
+        restore(edited, finished)
+    assert changed == {"params", *expected(key)}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stale"),
+    [
+        ("compare", ["baseline"], {"report"}),
+        ("compare", ["regularized", "baseline"], {"report"}),
+        (
+            "compare",
+            ["baseline", "regularized", "stacked"],
+            {"report", "train@stacked-0", "evaluate@stacked-0"},
+        ),
+        (
+            "seeds",
+            [0, 4],
+            {"report"}
+            | {f"{s}@{m}-4" for s in ("train", "evaluate") for m in ("baseline", "regularized")},
+        ),
+    ],
+)
+def test_a_list_makes_its_new_stages_stale(
+    edited: Project, finished: Project, key: str, value: list[object], stale: set[str]
+) -> None:
+    edited.edit(lambda content: content.update({key: value}))
+    try:
+        changed = set(edited.status())
+    finally:
+        restore(edited, finished)
+    assert changed == {"params", *stale}
+
+
+def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: Project) -> None:
+    path = edited.folder / "params.yaml"
+    path.write_text(path.read_text() + "# a remark\n")
+    try:
+        assert set(edited.status()) == {"params"}
+        assert edited.planned() == set()
+    finally:
+        restore(edited, finished)
+
+
+def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
+    project.edit(lambda content: content["data"].update(test_size=60))
+    again = {"subset", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
+    assert ran(project.snakemake()) == again
+    project.assert_up_to_date()
+
+
+def restore(edited: Project, finished: Project) -> None:
+    for name in ("params.yaml", "dvc.lock"):
+        Path(edited.folder, name).write_bytes(Path(finished.folder, name).read_bytes())

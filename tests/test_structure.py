@@ -1,0 +1,317 @@
+"""How the project is laid out: what must be declared, pinned, ignored or kept apart."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import ruamel.yaml
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = ROOT / "workflow" / "scripts"
+PACKAGE = SCRIPTS / "overfitting"
+MODULES = sorted([*SCRIPTS.glob("*.py"), *PACKAGE.glob("*.py")])
+STAGES = ruamel.yaml.YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+WRITTEN_FOR = {"dvc": "3.67", "snakemake": "9.27"}
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(path: Path) -> set[str]:
+    """The modules that a file names in its imports, wherever in the file they stand."""
+    found = set()
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            module = ".".join(filter(None, ["overfitting" * (node.level > 0), node.module]))
+            if module == "overfitting":
+                found |= {f"overfitting.{alias.name}" for alias in node.names}
+            else:
+                found.add(module)
+    return found
+
+
+def files_needed(script: Path) -> set[Path]:
+    """A script and every file of ours that it imports, directly or through others."""
+    needed: set[Path] = set()
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in needed:
+            needed.add(path)
+            candidates = [SCRIPTS / f"{name.replace('.', '/')}.py" for name in imported(path)]
+            waiting += [candidate for candidate in candidates if candidate.exists()]
+            unknown = [
+                name
+                for name in imported(path)
+                if name.startswith("overfitting.")
+                and not (SCRIPTS / f"{name.replace('.', '/')}.py").exists()
+            ]
+            assert not unknown, f"{named(path)} imports {unknown}, which are no modules"
+    return needed
+
+
+def script_of(stage: str) -> Path:
+    [script] = re.findall(r"workflow/scripts/\w+\.py", STAGES[stage]["cmd"])
+    return ROOT / script
+
+
+# Modules and stages
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_declares_exactly_the_code_that_it_imports(stage: str) -> None:
+    declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith("workflow/scripts")]
+    assert sorted(declared) == sorted(named(path) for path in files_needed(script_of(stage)))
+
+
+def test_the_package_itself_holds_only_a_docstring() -> None:
+    [docstring] = tree(PACKAGE / "__init__.py").body  # so no stage needs to declare it
+    assert isinstance(docstring, ast.Expr)
+    assert isinstance(docstring.value, ast.Constant)
+
+
+def test_the_package_names_its_rooms() -> None:
+    said = ast.get_docstring(tree(PACKAGE / "__init__.py")) or ""
+    rooms = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__"}
+    assert set(re.findall(r"`(\w+)`", said)) == rooms
+
+
+@pytest.mark.parametrize("stage", ["params", "download", "subset", "report"])
+def test_a_quick_stage_does_without_tensorflow(stage: str) -> None:
+    files = sorted(files_needed(script_of(stage)))
+    modules = [".".join(path.relative_to(SCRIPTS).with_suffix("").parts) for path in files]
+    if stage == "report":
+        assert {"overfitting.figures", "overfitting.pages"} < set(modules)
+    code = (
+        "import importlib, sys\n"
+        "sys.path.insert(0, sys.argv[1])\n"
+        "for name in sys.argv[2:]: importlib.import_module(name)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(SCRIPTS), *modules],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stdout.split())
+    assert {"overfitting", script_of(stage).stem} <= loaded
+    assert not loaded & {"tensorflow", "keras", "dvc", "snakemake"}
+
+
+def test_only_the_pipeline_knows_the_engines() -> None:
+    users = {
+        engine: {
+            path.relative_to(SCRIPTS).as_posix()
+            for path in MODULES
+            if any(f"{name}.".startswith(f"{engine}.") for name in imported(path))
+        }
+        for engine in ("dvc", "snakemake", "overfitting.pipeline")
+    }
+    assert users == {
+        "dvc": {"overfitting/pipeline.py"},
+        "snakemake": set(),
+        "overfitting.pipeline": {"check.py"},  # and the Snakefile
+    }
+
+
+def test_nothing_loaded_can_run_code() -> None:
+    """Pickles, models with code and YAML with tags run what their author wants."""
+    runs_code = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
+    calls = {"eval", "exec", "load_model", "model_from_json", "from_config", "unsafe_load"}
+    checked = set()
+    for path in MODULES:
+        assert not {name.partition(".")[0] for name in imported(path)} & runs_code, named(path)
+        for node in ast.walk(tree(path)):
+            if not isinstance(node, ast.Call):
+                continue
+            where = f"{named(path)}, line {node.lineno}"
+            function = ast.unparse(node.func)
+            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            assert function.rpartition(".")[2] not in calls, where
+            assert given.get("allow_pickle", "False") == "False", where
+            assert given.get("enable_unsafe_deserialization", "False") == "False", where
+            if function in {"np.load", "numpy.load"}:
+                assert "allow_pickle" in given, where
+                checked.add(function)
+            if function.endswith("YAML"):
+                assert given == {"typ": "'safe'"}, where
+                checked.add(function)
+    assert checked == {"np.load", "ruamel.yaml.YAML"}  # what is looked for is written so
+
+
+def test_the_snakefile_has_a_rule_per_stage() -> None:
+    text = (ROOT / "Snakefile").read_text()
+    kinds = r"^\s*(?:use )?(?:rule|checkpoint|module|subworkflow)\s+(\w+)"
+    rules = re.findall(kinds, text, flags=re.M)
+    assert sorted(rules) == sorted(["download", "subset", "train", "evaluate", "report"])
+    assert set(rules) == set(STAGES) - {"params"}  # which the Snakefile brings up to date itself
+    assert not re.search(r"^\s*include:", text, flags=re.M)
+
+
+# Versions
+
+
+def requirements(file: str) -> dict[str, list[str]]:
+    """Each requirement of a lock file, with what follows it."""
+    text = (ROOT / file).read_text().replace("\\\n", " ")
+    lines = [line.split(" #")[0].strip() for line in text.splitlines()]
+    entries = [line.split() for line in lines if line and not line.startswith("#")]
+    return {
+        " ".join(word for word in words if not word.startswith("--")): [
+            word for word in words if word.startswith("--")
+        ]
+        for words in entries
+    }
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned_and_hashed(file: str) -> None:
+    found = requirements(file)
+    assert len(found) > 50
+    for requirement, options in found.items():
+        pins = list(Requirement(requirement).specifier)
+        assert [pin.operator for pin in pins] == ["=="], requirement
+        assert "*" not in pins[0].version, requirement
+        assert options, f"{requirement} has no hash"
+        for option in options:
+            assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", option), f"{requirement}: {option}"
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "pyproject.toml"])
+def test_no_index_is_fixed(file: str) -> None:
+    """Whoever has a mirror has configured it for pip; a file must not undo that."""
+    for line in (ROOT / file).read_text().splitlines():
+        assert not re.search(r"://|--(extra-)?index|--find-links|^\s*-[if]\b", line), line
+
+
+def test_tests_run_with_the_versions_that_users_get() -> None:
+    users, developers = requirements("requirements.txt"), requirements("requirements-dev.txt")
+    assert {name: developers.get(name) for name in users} == users
+    assert {Requirement(name).name for name in users} >= {"tensorflow", "keras", "dvc", "snakemake"}
+    assert {Requirement(name).name for name in developers} >= {"pytest", "ruff", "mypy"}
+
+
+def test_the_locks_keep_what_is_asked_for() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    locked: dict[str, list[str]] = {}
+    for entry in requirements("requirements.txt"):
+        [pin] = Requirement(entry).specifier
+        locked.setdefault(Requirement(entry).name, []).append(pin.version)
+    for asked in map(Requirement, project["project"]["dependencies"]):
+        assert locked.get(asked.name), f"{asked} is not in requirements.txt: run `make lock`"
+        assert all(asked.specifier.contains(pin) for pin in locked[asked.name]), (
+            f"{asked.name} {locked[asked.name]} does not fit {asked}: run `make lock`"
+        )
+
+
+def test_conda_is_asked_for_the_same() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    environment = ruamel.yaml.YAML(typ="safe").load(ROOT / "workflow" / "environment.yaml")
+    *packages, pip = environment["dependencies"]
+    assert pip == {"pip": project["dependencies"]}
+    assert packages == [f"python{project['requires-python']}", "pip"]
+
+
+@pytest.mark.parametrize("engine", WRITTEN_FOR)
+def test_the_engines_are_those_that_the_pipeline_was_written_for(engine: str) -> None:
+    minor = WRITTEN_FOR[engine]
+    assert version(engine).startswith(f"{minor}."), (
+        f"{engine} is {version(engine)}, but overfitting/pipeline.py and the Snakefile were "
+        f"written for {minor} and lean on what it keeps internal. Run the whole test suite with "
+        f"the new version; where it passes, raise {minor} here, in pyproject.toml, "
+        "workflow/environment.yaml and the docstring of pipeline.py, and run `make lock`; else "
+        "stay with the old one"
+    )
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [asked] = [
+        requirement
+        for requirement in map(Requirement, project["dependencies"])
+        if requirement.name == engine
+    ]
+    major, second = minor.split(".")
+    assert not asked.specifier.contains(f"{major}.{int(second) + 1}.0")
+
+
+def test_the_pipeline_says_what_it_was_written_for() -> None:
+    said = ast.get_docstring(tree(PACKAGE / "pipeline.py")) or ""
+    assert f"DVC {WRITTEN_FOR['dvc']}" in said
+    for path in re.findall(r"`(tests/\S+?)`", said):
+        assert (ROOT / path).exists(), f"pipeline.py names {path}, which does not exist"
+
+
+# Git and continuous integration
+
+
+def ignored(path: str) -> bool:
+    """Whether Git would leave a file out, whatever it tracks now and the user ignores."""
+    command = ["git", "-c", f"core.excludesFile={os.devnull}", "check-ignore", "--no-index", "-q"]
+    done = subprocess.run([*command, path], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data/raw/train-images-idx3-ubyte",
+        "data/subset/train.npz",
+        "data/params.checked",
+        "models/baseline/0.weights.h5",
+        "results/baseline/0/training.json",
+        ".snakemake/verdicts/report",
+        "logs/train/baseline-0.log",
+        "reports/.partial-1-report.md",
+    ],
+)
+def test_git_leaves_out_what_runs_make(path: str) -> None:
+    assert ignored(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "data/SHA256SUMS",
+        "dvc.lock",
+        "params.yaml",
+        ".dvc/config",
+        *(path for out in STAGES["report"]["outs"] + STAGES["report"]["metrics"] for path in out),
+        *(named(path) for path in MODULES),
+        "workflow/templates/report.md.j2",
+    ],
+)
+def test_git_keeps_what_people_wrote_and_the_report(path: str) -> None:
+    assert not ignored(path)
+
+
+def test_continuous_integration_runs_what_the_makefile_calls_test() -> None:
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    first, *lines = script.read_text().splitlines()
+    assert first == "#!/usr/bin/env bash"
+    around = ("#", "set ", "cd ")
+    commands = [line for line in lines if line.strip() and not line.startswith(around)]
+    assert commands == ["exec make test"]
+    done = subprocess.run(
+        ["make", "--dry-run", "--no-print-directory", "test"],
+        cwd=ROOT,
+        env={name: value for name, value in os.environ.items() if name != "MAKEFLAGS"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1].endswith("bin/pytest")
