@@ -16,10 +16,10 @@ from overfitting.errors import UserError
 try:
     if workflow.is_main_process:
         lock = pipeline.wait_for_others()
-        pipeline.check_params()
-    graph = pipeline.Pipeline()
-    if workflow.is_main_process:
+        graph = pipeline.open_checked()
         graph.write_verdicts()
+    else:
+        graph = pipeline.Pipeline()
 except UserError as error:
     sys.exit(f"error: {error}")
 

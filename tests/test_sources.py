@@ -17,7 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from overfitting import idx, sources
+from overfitting import checksums, idx, sources
 from overfitting.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -532,7 +532,7 @@ def test_a_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_the_pinned_contents_are_those_of_the_publisher() -> None:
-    assert sources.read_checksums(ROOT / "data" / "SHA256SUMS") == {
+    assert checksums.read_checksums(ROOT / "data" / "SHA256SUMS") == {
         "train-images-idx3-ubyte": (
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
         ),
@@ -569,10 +569,10 @@ def test_checksums_of_another_form_are_refused(tmp_path: Path, line: str) -> Non
     path = tmp_path / "SHA256SUMS"
     good = f"{'0' * 64}  good\n"
     path.write_text(good)
-    assert sources.read_checksums(path) == {"good": "0" * 64}
+    assert checksums.read_checksums(path) == {"good": "0" * 64}
     path.write_text(f"{good}{line}\n")
     with pytest.raises(UserError, match=r"SHA256SUMS, line 2: expected '<64 hex digits>"):
-        sources.read_checksums(path)
+        checksums.read_checksums(path)
 
 
 # The IDX format
@@ -623,3 +623,13 @@ def test_an_oversized_idx_is_refused_unread(
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
     with pytest.raises(UserError, match=f"a file: {SMALL + 1} bytes are more than the {SMALL}"):
         idx.read_idx(path, dimensions=1)
+
+
+def test_other_contents_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"good")
+    pinned = {"good": hashlib.sha256(b"good").hexdigest()}
+    checksums.refuse_other_contents(tmp_path, pinned)
+    for damage in (b"gopd", b""):
+        (tmp_path / "good").write_bytes(damage)
+        with pytest.raises(UserError, match="good is damaged"):
+            checksums.refuse_other_contents(tmp_path, pinned)

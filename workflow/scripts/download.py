@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from overfitting import params, sources
+from overfitting import checksums, params, sources
 from overfitting.console import run_script, start_log
 
 
@@ -15,7 +15,7 @@ def main(argv: list[str]) -> None:
     declared = params.declared_by("download")
     sources.fetch_all(
         declared["data.sources"],
-        sources.read_checksums(arguments.checksums),
+        checksums.read_checksums(arguments.checksums),
         arguments.folder,
         start_log("download"),
     )

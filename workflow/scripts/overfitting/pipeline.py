@@ -39,8 +39,8 @@ class Pipeline:
 
     def __init__(self) -> None:
         try:
-            self._repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
-            self._stages = {stage.addressing: stage for stage in self._repo.index.stages}
+            self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
+            self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
         except DvcException as error:
             raise UserError(f"DVC cannot read the pipeline: {_in_words(error)}") from None
         self._definitions = params.load_yaml(Path("dvc.yaml"))["stages"]
@@ -68,7 +68,7 @@ class Pipeline:
         """Return the files a stage depends on; a folder counts as the outs made inside it."""
         stage = self._stages[address]
         made = [
-            out for upstream in self._repo.index.graph.successors(stage) for out in upstream.outs
+            out for upstream in self.repo.index.graph.successors(stage) for out in upstream.outs
         ]
         paths = []
         for dep in stage.deps:
@@ -80,10 +80,10 @@ class Pipeline:
         """Return the stages that DVC would look at: the stale ones and all downstream of them.
 
         This is an upper bound. DVC skips or restores what turns out to be the same. The stage
-        `params` does not count: see `check_params`.
+        `params` does not count: see `open_checked`.
         """
-        graph = self._repo.index.graph
-        changed = [self._stages[name] for name in self._repo.status() if name != "params"]
+        graph = self.repo.index.graph
+        changed = [self._stages[name] for name in self.repo.status() if name != "params"]
         downstream = [stage for start in changed for stage in networkx.ancestors(graph, start)]
         return {stage.addressing for stage in [*changed, *downstream]}
 
@@ -92,12 +92,12 @@ class Pipeline:
 
         Data that are not on this machine do not count: a fresh clone has none.
         """
-        with self._repo.lock:
+        with self.repo.lock:
             return [
                 stage.addressing
                 for stage in self._stages.values()
                 if stage.changed(
-                    allow_missing=True, upstream=list(self._repo.index.graph.successors(stage))
+                    allow_missing=True, upstream=list(self.repo.index.graph.successors(stage))
                 )
             ]
 
@@ -115,7 +115,7 @@ class Pipeline:
 
         DVC appends a new stage when it ends, so parallel runs would leave them in any order.
         """
-        with self._repo.lock, modify_yaml("dvc.lock") as lock:
+        with self.repo.lock, modify_yaml("dvc.lock") as lock:
             order = {address: number for number, address in enumerate(self._stages)}
             stages = lock["stages"]
             for address in sorted(stages, key=lambda address: order.get(address, len(order))):
@@ -143,21 +143,23 @@ def is_stale(address: str) -> bool:
     return verdict(address).stat().st_mtime > 0
 
 
-def check_params() -> None:
-    """Refuse a wrong `params.yaml`, and bring the stage `params` that checks it up to date.
+def open_checked() -> Pipeline:
+    """Refuse a wrong `params.yaml`, bring the stage `params` up to date, and read the pipeline.
 
-    It is no rule that Snakemake plans: its output never changes, but Snakemake would take
-    everything downstream of it for stale.
+    The stage that checks `params.yaml` is no rule that Snakemake plans: its output never
+    changes, but Snakemake would take everything downstream of it for stale.
 
     Raises:
         UserError: what is wrong in `params.yaml`.
     """
-    params.read(Path("params.yaml"))
-    if Repo(_wait_for_lock=True).status("params"):
-        command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet"]
-        done = subprocess.run([*command, "--single-item", "params"], stdout=sys.stderr)
-        if done.returncode:
-            raise UserError("the stage params failed, see above")
+    params.read(Path("params.yaml"))  # before DVC reads it, whose words are less clear
+    pipeline = Pipeline()
+    if not pipeline.repo.status("params"):
+        return pipeline
+    command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet"]
+    if subprocess.run([*command, "--single-item", "params"], stdout=sys.stderr).returncode:
+        raise UserError("the stage params failed, see above")
+    return Pipeline()
 
 
 def wait_for_others() -> TextIO:

@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import os
-import re
 import shutil
 import subprocess
 import tempfile
@@ -18,8 +17,9 @@ from typing import BinaryIO
 import pooch
 import requests
 
+from .checksums import has_contents
 from .errors import UserError
-from .files import PARTIAL, sha256, written_whole
+from .files import PARTIAL, written_whole
 from .idx import LARGEST
 
 CONNECT_SECONDS = 5  # a source that is not reached is given up after this
@@ -30,25 +30,6 @@ ATTEMPTS = 3  # for a source that is reached but breaks off or answers with an e
 
 class SourceError(Exception):
     """One source could not give a file; the message says why."""
-
-
-def read_checksums(path: Path) -> dict[str, str]:
-    """Read the pinned contents: a file in the format of `sha256sum`.
-
-    Returns:
-        From each file's name to the SHA-256 of its unzipped contents.
-
-    Raises:
-        UserError: a line has another form.
-    """
-    checksums = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        digest, _, name = line.partition("  ")
-        plain = Path(name).name == name != ".."
-        if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
-            raise UserError(f"{path}, line {number}: expected '<64 hex digits>  <file name>'")
-        checksums[name] = digest
-    return checksums
 
 
 def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: Logger) -> None:
@@ -71,7 +52,7 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
         shutil.rmtree(left_behind)
     reasons = []
     for source in sources:
-        missing = [name for name in checksums if not _is_right(folder / name, checksums[name])]
+        missing = [name for name in checksums if not has_contents(folder / name, checksums[name])]
         if not missing:
             break
         try:
@@ -82,7 +63,7 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
         except SourceError as reason:
             log.info("source %s: %s", source, reason)
             reasons.append(f"  {source}: {reason}")
-    missing = [name for name in checksums if not _is_right(folder / name, checksums[name])]
+    missing = [name for name in checksums if not has_contents(folder / name, checksums[name])]
     if missing:
         raise UserError(
             f"no source has {', '.join(missing)}:\n"
@@ -90,10 +71,6 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
             + "\nGet the files in another way, zipped (.gz) or not, put them in a folder, set "
             "FASHION_MNIST_DIR to that folder, and run the same command again."
         )
-
-
-def _is_right(path: Path, digest: str) -> bool:
-    return path.is_file() and path.stat().st_size <= LARGEST and sha256(path) == digest
 
 
 @contextmanager

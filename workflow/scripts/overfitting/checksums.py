@@ -1,0 +1,42 @@
+"""The pinned contents of the raw files: `data/SHA256SUMS`, in the format of `sha256sum`."""
+
+import re
+from pathlib import Path
+
+from .errors import UserError
+from .files import sha256
+from .idx import LARGEST
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    """Read the pinned contents: a file in the format of `sha256sum`.
+
+    Returns:
+        From each file's name to the SHA-256 of its unzipped contents.
+
+    Raises:
+        UserError: a line has another form.
+    """
+    checksums = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        digest, _, name = line.partition("  ")
+        plain = Path(name).name == name != ".."
+        if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
+            raise UserError(f"{path}, line {number}: expected '<64 hex digits>  <file name>'")
+        checksums[name] = digest
+    return checksums
+
+
+def has_contents(path: Path, digest: str) -> bool:
+    """Tell whether a file is there, not larger than any raw file, with that SHA-256."""
+    return path.is_file() and path.stat().st_size <= LARGEST and sha256(path) == digest
+
+
+def refuse_other_contents(folder: Path, checksums: dict[str, str]) -> None:
+    """Raise a UserError unless every file of `checksums` is in `folder` with those contents."""
+    for name, digest in checksums.items():
+        if not has_contents(folder / name, digest):
+            raise UserError(
+                f"{folder / name} is damaged: its contents are not those that are pinned; "
+                "remove it and run the same command again"
+            )
