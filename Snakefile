@@ -44,11 +44,11 @@ def inputs(rule):
 
 
 onsuccess:
-    graph.sort_lock()
+    graph.settle()
 
 
 onerror:
-    graph.sort_lock()
+    graph.settle()
 
 
 wildcard_constraints:

@@ -110,16 +110,23 @@ class Pipeline:
                     copies.append(Path(out.cache_path))
                 yield out.def_path, out.hash_info.value, [copy for copy in copies if copy.exists()]
 
-    def sort_lock(self) -> None:
-        """Put the stages in dvc.lock in the order of dvc.yaml, as `dvc repro` writes them.
+    def settle(self) -> None:
+        """Leave dvc.lock and DVC's memory as `dvc repro` alone would have left them.
 
-        DVC appends a new stage when it ends, so parallel runs would leave them in any order.
+        DVC appends a stage to dvc.lock when it ends, so parallel runs leave them in any order:
+        put them in that of dvc.yaml. And Snakemake touches outputs when a job has ended, after
+        which DVC would no longer know them for its own: a later `dvc checkout` of a commit
+        without that run could not remove them.
         """
-        with self.repo.lock, modify_yaml("dvc.lock") as lock:
-            order = {address: number for number, address in enumerate(self._stages)}
-            stages = lock["stages"]
-            for address in sorted(stages, key=lambda address: order.get(address, len(order))):
-                stages[address] = stages.pop(address)
+        order = {address: number for number, address in enumerate(self._stages)}
+        with self.repo.lock:
+            with modify_yaml("dvc.lock") as lock:
+                stages = lock["stages"]
+                for address in sorted(stages, key=lambda name: order.get(name, len(order))):
+                    stages[address] = stages.pop(address)
+            for out in self.repo.index.outs:
+                if out.use_cache and out.exists:
+                    self.repo.state.save_link(out.fs_path, out.fs)
 
     def write_verdicts(self) -> None:
         """Leave a file per stage for Snakemake: new if the stage is stale, else very old."""
