@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from overfitting import datasets, inference, networks, params, training
+from overfitting import datasets, determinism, inference, networks, params, training
 from overfitting.params import Model, TrainingOverride
 
 MODELS = params.read(ROOT / "params.yaml").models
@@ -148,9 +148,9 @@ def some_examples() -> tuple[np.ndarray, np.ndarray]:
 
 def test_the_last_images_are_held_out_as_keras_does() -> None:
     images, labels = some_examples()
-    training.be_deterministic(3)
+    determinism.be_deterministic(3)
     network, history = training.train(Model(), some_training(), images, labels, LOG)
-    training.be_deterministic(3)
+    determinism.be_deterministic(3)
     lesson = lesson_baseline()
     lesson.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fitted = lesson.fit(
@@ -165,7 +165,7 @@ def test_the_last_images_are_held_out_as_keras_does() -> None:
 def test_early_stopping_restores_the_best_weights() -> None:
     images, labels = some_examples()
     model = Model.model_validate({"early_stopping": {"patience": 2}})
-    training.be_deterministic(0)
+    determinism.be_deterministic(0)
     network, history = training.train(
         model, some_training(epochs=40, learning_rate=0.003), images, labels, LOG
     )

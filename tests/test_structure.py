@@ -129,6 +129,15 @@ def test_only_the_pipeline_knows_the_engines() -> None:
     }
 
 
+def test_keras_is_imported_only_after_its_settings() -> None:
+    importing = {
+        path.stem for path in PACKAGE.glob("*.py") if imported(path) & {"keras", "tensorflow"}
+    }
+    assert importing == {"determinism"}
+    text = (PACKAGE / "determinism.py").read_text(encoding="utf-8")
+    assert text.index("ONEDNN_MAX_CPU_ISA") < text.index("import keras")
+
+
 def test_nothing_loaded_can_run_code() -> None:
     """Pickles, models with code and YAML with tags run what their author wants."""
     runs_code = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}

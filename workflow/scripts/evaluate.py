@@ -35,9 +35,9 @@ def main(argv: list[str]) -> None:
 
     log.info("starting TensorFlow")
     with native_messages_in_log(log):
-        from overfitting import inference, training
+        from overfitting import determinism, inference
 
-    training.be_deterministic(arguments.seed)
+    determinism.be_deterministic(arguments.seed)
     network = inference.load(model, arguments.weights)
     measured: dict[str, object] = {"augmentation": model.augmentation.model_dump()}
     for name, part_images, part_labels in [

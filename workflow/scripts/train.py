@@ -24,9 +24,12 @@ def main(argv: list[str]) -> None:
 
     log.info("starting TensorFlow")
     with native_messages_in_log(log):
-        from overfitting import training  # takes seconds: not before the arguments are known good
+        from overfitting import (  # takes seconds: not before the arguments are known good
+            determinism,
+            training,
+        )
 
-    training.be_deterministic(arguments.seed)
+    determinism.be_deterministic(arguments.seed)
     network, history = training.train(
         model,
         params.effective_training(declared["training"], model),

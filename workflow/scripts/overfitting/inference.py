@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import keras
 import numpy as np
 
 from . import networks
 from .datasets import to_network_input
+from .determinism import keras
 from .errors import UserError
 from .params import Model
 

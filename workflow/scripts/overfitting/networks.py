@@ -7,15 +7,16 @@ its layers. Augmentation and dropout act in training only, Keras switches them o
 from collections.abc import Callable
 from functools import partial
 
-from keras import Sequential, layers
-
 from .datasets import CLASSES
+from .determinism import keras
 from .params import Augmentation, Model
 
+layers = keras.layers
 
-def build(model: Model) -> Sequential:
+
+def build(model: Model) -> keras.Sequential:
     """Build the network of `model`, untrained: 28×28×1 in [0, 1] in, 10 probabilities out."""
-    return Sequential(
+    return keras.Sequential(
         [
             layers.Input(shape=(28, 28, 1)),
             *augmentation(model.augmentation),
@@ -33,21 +34,21 @@ def build(model: Model) -> Sequential:
     )
 
 
-def activated(layer: Callable[..., layers.Layer], batch_norm: bool) -> list[layers.Layer]:
+def activated(layer: Callable[..., keras.Layer], batch_norm: bool) -> list[keras.Layer]:
     """Return a layer with its ReLU, and batch normalisation between the two if asked for."""
     if batch_norm:
         return [layer(), layers.BatchNormalization(), layers.Activation("relu")]
     return [layer(activation="relu")]
 
 
-def dropout(rate: float) -> list[layers.Layer]:
+def dropout(rate: float) -> list[keras.Layer]:
     """Return the layer that sets a share `rate` of its inputs to zero; none for 0."""
     return [layers.Dropout(rate)] if rate else []
 
 
-def augmentation(settings: Augmentation) -> list[layers.Layer]:
+def augmentation(settings: Augmentation) -> list[keras.Layer]:
     """Return the layers that change training images at random; none where nothing is set."""
-    found: list[layers.Layer] = []
+    found: list[keras.Layer] = []
     if settings.flip:
         found.append(layers.RandomFlip(settings.flip))
     if settings.translation:
