@@ -46,9 +46,12 @@ clean: ## remove what can be made again, but for DVC's cache
 	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked
 
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "error: no Python 3.11 to 3.13 found; install one, or name it: make PYTHON=/path/to/python" >&2; exit 1; }
-	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	cp workflow/bin_on_path.pth "$$($@ -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11 to 3.13; install one," \
+		"or name it: make PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "making .venv with $(PYTHON)"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual" \
+		"environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@cp workflow/bin_on_path.pth "$$($@ -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
 .venv/installed: requirements.txt | .venv/bin/python
 	$(INSTALL) -r requirements.txt
