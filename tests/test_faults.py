@@ -102,6 +102,13 @@ def terminate_leader(leader: subprocess.Popen[str], project: Project) -> None:
     leader.terminate()
 
 
+def assert_trained(project: Project, epochs: int) -> None:
+    """The training went to its end, and DVC has nothing to do for it."""
+    assert "train@regularized-0" not in project.status()
+    history = (project.folder / "results/regularized/0/training.json").read_text()
+    assert len(json.loads(history)["history"]["loss"]) == epochs
+
+
 SNAKEMAKE = ("snakemake", "--cores", "4")
 DVC = ("dvc", "repro")
 
@@ -144,45 +151,43 @@ def test_7_killed_in_training(
     done = project.run(*command)  # the same command again, nothing else
     if fault is kill_leader and command[0] == "snakemake":
         assert "waiting for it" in done.stdout
-    assert "train@regularized-0" not in project.status()
-    history = (project.folder / "results/regularized/0/training.json").read_text()
-    assert len(json.loads(history)["history"]["loss"]) == EPOCHS
+    assert_trained(project, EPOCHS)
     left = [p for p in project.folder.rglob(f"{PARTIAL}*") if ".dvc" not in p.parts]
     assert left == []
 
 
 def test_two_snakemakes_at_once(project: Project) -> None:
     lengthen(project, 3 * EPOCHS)
-    first = start(project, *SNAKEMAKE)
+    first = start(project, *BY_SNAKEMAKE)
     in_the_middle_of_training(project)
-    second = project.run(*SNAKEMAKE)
+    second = project.run(*BY_SNAKEMAKE)
     assert f"another snakemake is at work in this folder (PID {first.pid})" in second.stdout
     assert ran(second.stdout) == set()
     assert first.wait(60) == 0
-    project.assert_up_to_date()
+    assert_trained(project, 3 * EPOCHS)
 
 
-@pytest.mark.parametrize("first_command", [SNAKEMAKE, DVC], ids=lambda command: command[0])
+@pytest.mark.parametrize("first_command", [BY_SNAKEMAKE, BY_DVC], ids=lambda command: command[0])
 def test_both_engines_at_once(project: Project, first_command: tuple[str, ...]) -> None:
     lengthen(project, 3 * EPOCHS)
     first = start(project, *first_command)
     in_the_middle_of_training(project)
-    second = project.run(*(DVC if first_command == SNAKEMAKE else SNAKEMAKE), check=False)
+    second = project.run(*(BY_DVC if first_command == BY_SNAKEMAKE else BY_SNAKEMAKE), check=False)
     waited, refused = "waiting for it" in second.stdout, "is busy" in second.stdout
     assert waited or (refused and second.returncode)
     assert first.wait(60) == 0
-    project.assert_up_to_date()
+    assert_trained(project, 3 * EPOCHS)
 
 
 def test_two_dvcs_at_once(project: Project) -> None:
     lengthen(project, 3 * EPOCHS)
-    first = start(project, *DVC)
+    first = start(project, *BY_DVC)
     in_the_middle_of_training(project)
-    second = project.run(*DVC, check=False)
+    second = project.run(*BY_DVC, check=False)
     assert second.returncode
     assert "is busy" in second.stdout
     assert first.wait(60) == 0
-    project.assert_up_to_date()
+    assert_trained(project, 3 * EPOCHS)
 
 
 def test_divergence_stops_that_model_alone(project: Project) -> None:

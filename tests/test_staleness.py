@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import ruamel.yaml
 from conftest import ROOT, Project, ran
+from dvc.repo import Repo
 
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
@@ -72,7 +73,7 @@ def test_a_key_makes_exactly_its_stages_stale(
 
     edited.edit(change)
     try:
-        changed = set(edited.status())
+        changed = stale_by_dvc(edited)
     finally:
         restore(edited, finished)
     assert changed == {"params", *expected(key)}
@@ -101,7 +102,7 @@ def test_a_list_makes_its_new_stages_stale(
 ) -> None:
     edited.edit(lambda content: content.update({key: value}))
     try:
-        changed = set(edited.status())
+        changed = stale_by_dvc(edited)
     finally:
         restore(edited, finished)
     assert changed == {"params", *stale}
@@ -111,7 +112,7 @@ def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: 
     path = edited.folder / "params.yaml"
     path.write_text(path.read_text() + "# a remark\n")
     try:
-        assert set(edited.status()) == {"params"}
+        assert stale_by_dvc(edited) == {"params"}
         assert edited.planned() == set()
     finally:
         restore(edited, finished)
@@ -122,6 +123,12 @@ def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
     again = {"subset", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
     assert ran(project.snakemake()) == again
     project.assert_up_to_date()
+
+
+def stale_by_dvc(project: Project) -> set[str]:
+    """What `dvc status` calls changed, asked without starting a program for each key."""
+    with Repo(str(project.folder)) as repo:
+        return {name.rpartition(":")[2] for name in repo.status()}
 
 
 def restore(edited: Project, finished: Project) -> None:
