@@ -22,12 +22,9 @@ def main(argv: list[str]) -> None:
     model = declared[f"models.{arguments.model}"]
     images, labels = datasets.load_examples(arguments.examples, "images", "labels")
 
-    log.info("starting TensorFlow")
+    log.info("starting TensorFlow")  # takes seconds: not before the arguments are known good
     with native_messages_in_log(log):
-        from overfitting import (  # takes seconds: not before the arguments are known good
-            determinism,
-            training,
-        )
+        from overfitting import determinism, training
 
     determinism.be_deterministic(arguments.seed)
     network, history = training.train(
