@@ -53,7 +53,9 @@ class Site:
                 site.asked.append(self.path)
                 _, folder, name = self.path.split("/")
                 with suppress(ConnectionError):  # the client may have had enough
-                    site.folders[folder](self, gzip.compress(FILES[name.removesuffix(".gz")]))
+                    site.folders[folder](
+                        self, gzip.compress(FILES[name.removesuffix(".gz")], mtime=0)
+                    )
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -107,7 +109,7 @@ def cut_off(handler: BaseHTTPRequestHandler, body: bytes) -> None:
 
 
 def wrong_bytes(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-    send(handler, gzip.compress(b"another file altogether"))
+    send(handler, gzip.compress(b"another file altogether", mtime=0))
 
 
 def truncated(handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -141,7 +143,7 @@ def folder_with(folder: Path, *names: str, zipped: bool = False) -> Path:
     folder.mkdir()
     for name in names or FILES:
         if zipped:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(FILES[name]))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(FILES[name], mtime=0))
         else:
             (folder / name).write_bytes(FILES[name])
     return folder
@@ -338,7 +340,7 @@ def test_an_address_that_is_none_gives_way_to_the_next(tmp_path: Path, address: 
 def test_a_gzip_bomb_is_stopped_in_little_memory(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bomb = gzip.compress(bytes(64 * 2**20))
+    bomb = gzip.compress(bytes(64 * 2**20), mtime=0)
     monkeypatch.setattr(sources, "LARGEST", 2**20)
     bombing = site.add(lambda handler, body: send(handler, bomb))
     tracemalloc.start()
@@ -369,7 +371,7 @@ def test_an_endless_answer_is_stopped(
 
 
 def test_a_zip_that_unpacks_to_a_zip_twice_is_refused(tmp_path: Path, site: Site) -> None:
-    twice = site.add(lambda handler, body: send(handler, gzip.compress(body)))
+    twice = site.add(lambda handler, body: send(handler, gzip.compress(body, mtime=0)))
     assert "has other contents than are pinned" in refusal(twice, folder=tmp_path / "raw")
 
 
@@ -596,12 +598,13 @@ def test_reads_idx(tmp_path: Path, shape: tuple[int, ...]) -> None:
         (idx_bytes(3, 4, 4, kind=0x0D), "begins with 00000d03"),
         (idx_bytes(3), "begins with 00000801"),
         (idx_bytes(3, 4, 4, 1), "begins with 00000804"),
-        (gzip.compress(idx_bytes(3, 4, 4)), "begins with 1f8b"),
+        (gzip.compress(idx_bytes(3, 4, 4), mtime=0), "begins with 1f8b"),
         (idx_bytes(3, 4, 4)[:-1], r"promises the shape \(3, 4, 4\), its size is 63 bytes"),
         (idx_bytes(3, 4, 4) + b"x", r"promises the shape \(3, 4, 4\), its size is 65 bytes"),
         # as whole numbers of 64 bits the product would be 0, as the file has it
         (b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 2**31, 4), "its size is 16 bytes"),
     ],
+    ids=str,  # readable, and the same for every worker
 )
 def test_idx_of_another_kind_or_shape_is_refused(
     tmp_path: Path, content: bytes, reason: str
