@@ -1,14 +1,18 @@
 # The commands of this project. Each sets up what it needs.
 
 CORES ?= 4
+BENCH ?=
 BIN := .venv/bin
 # The first of these that TensorFlow has packages for; or choose: make PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --require-hashes
+# pip would compile one file after the other; uncompiled, each import of TensorFlow takes 10 s more
+# wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
+COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
-.PHONY: all help test lint check lock schema clean
+.PHONY: all help test lint bench check lock schema clean
 .DEFAULT_GOAL := all
 
 all: .venv/installed ## run the pipeline on the real data; say where the report is
@@ -28,6 +32,9 @@ lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/snakefmt --check Snakefile
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
+
+bench: .venv/installed ## measure speed and memory; about two hours
+	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)
 
 check: .venv/installed ## say whether both engines, dvc.lock, reports and params agree
 	@$(BIN)/python workflow/scripts/check.py
@@ -55,8 +62,10 @@ clean: ## remove what can be made again, but for DVC's cache
 
 .venv/installed: requirements.txt | .venv/bin/python
 	$(INSTALL) -r requirements.txt
+	$(COMPILE)
 	@touch $@
 
 .venv/installed-for-development: requirements-dev.txt | .venv/bin/python
 	$(INSTALL) -r requirements-dev.txt
+	$(COMPILE)
 	@touch .venv/installed $@

@@ -68,4 +68,6 @@ def load_examples(path: Path, *names: str) -> list[np.ndarray]:
 
 def to_network_input(images: np.ndarray) -> np.ndarray:
     """Turn uint8 images (…×28×28, 0 to 255) into float32 (…×28×28×1, 0 to 1)."""
-    return (images.astype("float32") / 255.0)[..., np.newaxis]
+    scaled = images[..., np.newaxis].astype("float32")
+    scaled /= 255.0  # in place: at its peak, memory holds one copy less
+    return scaled

@@ -6,7 +6,7 @@ contents with `dvc.lock`. Snakemake would go by file times, which every `git che
 Snakemake a verdict file per stage that is new for a stale stage and old for a clean one.
 
 This is the only module that imports DVC. It leans on what DVC 3.67 keeps internal (`Repo`,
-`index`, `graph`) and on how Snakemake 9.27 compares files; `tests/test_structure.py` says so
+`index`, `Stage.status`) and on how Snakemake 9.27 compares files; `tests/test_structure.py` says so
 when other versions are installed.
 """
 
@@ -17,16 +17,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
-import networkx
 import psutil
+from dvc.dependency import Dependency
 from dvc.exceptions import DvcException
+from dvc.output import Output
 from dvc.repo import Repo
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.serialize import load_yaml, modify_yaml
 
-from . import params
 from .errors import UserError
 
 VERDICTS = Path(".snakemake", "verdicts")
@@ -41,9 +43,11 @@ class Pipeline:
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
             self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
+            self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
             raise UserError(f"DVC cannot read the pipeline: {_in_words(error)}") from None
-        self._definitions = params.load_yaml(Path("dvc.yaml"))["stages"]
+        self._outs = {out.fs_path: out for stage in self._stages.values() for out in stage.outs}
+        self._made_at = _by_folder(self._outs)
 
     def outputs(self, rule: str) -> list[str]:
         """Return the outs of a stage; `{model}` stands where `dvc.yaml` has `${item.model}`."""
@@ -66,15 +70,31 @@ class Pipeline:
 
     def inputs(self, address: str) -> list[str]:
         """Return the files a stage depends on; a folder counts as the outs made inside it."""
-        stage = self._stages[address]
-        made = [
-            out for upstream in self.repo.index.graph.successors(stage) for out in upstream.outs
-        ]
         paths = []
-        for dep in stage.deps:
-            inside = [out.def_path for out in made if Path(out.fs_path).is_relative_to(dep.fs_path)]
-            paths += inside or [dep.def_path]
+        for dep in self._stages[address].deps:
+            paths += [out.def_path for out in self._read(dep)] or [dep.def_path]
         return list(dict.fromkeys(path for path in paths if path != "params.yaml"))
+
+    def _read(self, dep: Dependency) -> list[Output]:
+        """Return the outs that a dep reads: that file, those in that folder, or the folder around.
+
+        DVC's own `Index.graph` knows this too, but loading what it needs takes longer than this.
+        """
+        if dep.fs_path in self._made_at:
+            return self._made_at[dep.fs_path]
+        around = [str(folder) for folder in Path(dep.fs_path).parents if str(folder) in self._outs]
+        return [self._outs[folder] for folder in around]
+
+    @cached_property
+    def changed(self) -> set[str]:
+        """The stages that `dvc status` would name when this was first asked.
+
+        `Repo.status` would read dvc.yaml and dvc.lock anew, which takes longer than the status.
+        """
+        with self.repo.lock:
+            return {
+                name for name, stage in self._stages.items() if stage.status(check_updates=True)
+            }
 
     def stale(self) -> set[str]:
         """Return the stages that DVC would look at: the stale ones and all downstream of them.
@@ -82,10 +102,18 @@ class Pipeline:
         This is an upper bound. DVC skips or restores what turns out to be the same. The stage
         `params` does not count: see `open_checked`.
         """
-        graph = self.repo.index.graph
-        changed = [self._stages[name] for name in self.repo.status() if name != "params"]
-        downstream = [stage for start in changed for stage in networkx.ancestors(graph, start)]
-        return {stage.addressing for stage in [*changed, *downstream]}
+        readers: dict[str, list[str]] = {address: [] for address in self._stages}
+        for address, stage in self._stages.items():
+            for out in chain.from_iterable(map(self._read, stage.deps)):
+                readers[out.stage.addressing].append(address)
+        stale: set[str] = set()
+        waiting = list(self.changed - {"params"})
+        while waiting:
+            address = waiting.pop()
+            if address not in stale:
+                stale.add(address)
+                waiting += readers[address]
+        return stale
 
     def contradicting_lock(self) -> list[str]:
         """Return the stages whose code, params or files differ from `dvc.lock`.
@@ -97,7 +125,8 @@ class Pipeline:
                 stage.addressing
                 for stage in self._stages.values()
                 if stage.changed(
-                    allow_missing=True, upstream=list(self.repo.index.graph.successors(stage))
+                    allow_missing=True,
+                    upstream=[out.stage for dep in stage.deps for out in self._read(dep)],
                 )
             ]
 
@@ -140,6 +169,15 @@ class Pipeline:
                 os.utime(verdict(address), (0, 0))
 
 
+def _by_folder(outs: Mapping[str, Output]) -> dict[str, list[Output]]:
+    """Return the outs by path: each at its own, and at every folder that holds it."""
+    made_at: dict[str, list[Output]] = {}
+    for path, out in outs.items():
+        for holder in (path, *map(str, Path(path).parents)):
+            made_at.setdefault(holder, []).append(out)
+    return made_at
+
+
 def verdict(address: str) -> Path:
     """Return the file whose time tells Snakemake whether a stage is stale."""
     return VERDICTS / address
@@ -159,14 +197,24 @@ def open_checked() -> Pipeline:
     Raises:
         UserError: what is wrong in `params.yaml`.
     """
-    params.read(Path("params.yaml"))  # before DVC reads it, whose words are less clear
-    pipeline = Pipeline()
-    if not pipeline.repo.status("params"):
-        return pipeline
+    try:
+        pipeline = Pipeline()
+        if "params" not in pipeline.changed:
+            return pipeline
+    except Exception:
+        _refuse_wrong_params()  # whatever DVC stumbled over, this says it better
+        raise
+    _refuse_wrong_params()
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet"]
     if subprocess.run([*command, "--single-item", "params"], stdout=sys.stderr).returncode:
         raise UserError("the stage params failed, see above")
     return Pipeline()
+
+
+def _refuse_wrong_params() -> None:
+    from . import params  # takes as long as DVC's whole verdict: not where nothing changed
+
+    params.read(Path("params.yaml"))
 
 
 def wait_for_others() -> TextIO:

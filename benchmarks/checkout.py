@@ -1,0 +1,128 @@
+"""A copy of this project in which a command is run and timed as a user would type it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+
+from overfitting.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+
+
+class Checkout:
+    """A folder with this project, and what the last command in it printed."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.lines: list[tuple[float, str]] = []
+        """Each line the last command printed, after seconds since its start."""
+
+    @classmethod
+    def finished(cls, folder: Path) -> "Checkout":
+        """Clone the last commit and bring it up to date, with the help of this folder's cache."""
+        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
+        checkout = cls(folder)
+        if (cache := ROOT / ".dvc" / "cache").exists():
+            shutil.copytree(cache, folder / ".dvc" / "cache")
+            checkout.run("dvc", "checkout", "--quiet", "--allow-missing")
+        (folder / ".venv").symlink_to(Path(sys.prefix))
+        for lock in folder.glob("requirements*.txt"):
+            os.utime(lock, (0, 0))  # `make` installs where a lock is newer than .venv
+        print("bringing a clone up to date; without `make` before, this trains all models")
+        checkout.run("snakemake", "--cores", "4")
+        return checkout
+
+    @contextmanager
+    def copied(self) -> Iterator["Checkout"]:
+        """Give a copy, to change; it is removed afterwards."""
+        with tempfile.TemporaryDirectory(dir=self.folder.parent) as parent:
+            folder = Path(parent) / "checkout"
+            shutil.copytree(self.folder, folder, symlinks=True)
+            yield Checkout(folder)
+
+    @contextmanager
+    def with_raw_files_only(
+        self, seeds: list[int], epochs: int | None = None
+    ) -> Iterator["Checkout"]:
+        """Give a copy in which the data are downloaded and nothing else was ever run."""
+        with self.copied() as checkout:
+            for made in ("models", "results", "data/subset", ".snakemake", ".dvc/cache/runs"):
+                shutil.rmtree(checkout.folder / made)
+            (checkout.folder / "dvc.lock").unlink()
+            checkout.edit(lambda params: params.update(seeds=seeds))
+            if epochs:
+                checkout.edit(lambda params: params["training"].update(epochs=epochs))
+            for stage in ("params", "download"):
+                checkout.run("dvc", "repro", "--quiet", "--single-item", stage)
+            yield checkout
+
+    def edit(self, change: Callable[[Any], None]) -> None:
+        """Edit params.yaml by a function that changes its contents."""
+        yaml, path = ruamel.yaml.YAML(), self.folder / "params.yaml"
+        params = yaml.load(path)
+        change(params)
+        yaml.dump(params, path)
+
+    def run(self, *command: str, **environment: str) -> None:
+        """Run a command; keep the lines it prints, with the time of each.
+
+        Raises:
+            UserError: it failed.
+        """
+        self.timed(*command, **environment)
+
+    def timed(self, *command: str, **environment: str) -> dict[str, float]:
+        """Run a command and return what it took.
+
+        Returns:
+            `wall` and `cpu` in seconds, `peak` in MiB: the memory of the largest process.
+        """
+        begun = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=self.environment() | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert process.stdout
+        self.lines = [(time.perf_counter() - begun, line.rstrip("\n")) for line in process.stdout]
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        wall = time.perf_counter() - begun
+        if process.returncode:
+            raise UserError(f"{' '.join(command)} failed:\n{self.printed[-2000:]}")
+        cpu = used.ru_utime + used.ru_stime
+        return {"wall": wall, "cpu": cpu, "peak": used.ru_maxrss / 1024}
+
+    @property
+    def printed(self) -> str:
+        """What the last command printed."""
+        return "\n".join(line for _, line in self.lines)
+
+    def run_json(self, *command: str, **environment: str) -> dict[str, float]:
+        """Run a command and return the JSON in the last line that it prints."""
+        self.run(*command, **environment)
+        return json.loads(self.lines[-1][1])
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a user who has activated .venv."""
+        kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+        return kept | {
+            "PATH": os.pathsep.join([str(Path(sys.prefix, "bin")), os.environ["PATH"]]),
+            "PYTHONPATH": str(ROOT / "workflow" / "scripts"),
+            "DVC_SITE_CACHE_DIR": f"{self.folder}.site-cache",
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }

@@ -1,0 +1,242 @@
+"""Measure how long the pipeline takes, against the lesson's script, PyTorch and DVC alone.
+
+    make bench                             everything, five rounds: about two hours on two cores
+    make bench BENCH="--only idle edited"  some sections; the others' figures are kept
+    make bench BENCH="--rounds 2"          fewer rounds
+
+Every section goes round by round, each case once per round and in changing order, so that a
+machine that slows down slows all of them. Each figure is added to `benchmarks/results.csv`
+when it is known; a section that is measured again replaces its old figures. At the end
+`benchmarks/results.md` and the plot are made from that file.
+"""
+
+import argparse
+import csv
+import importlib.util
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import page
+
+import machine
+from checkout import Checkout
+from overfitting.console import run_script
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results.csv"
+COLUMNS = ["section", "case", "round", "figure", "value"]
+GROWTH_SEEDS = [1, 2, 4, 8]
+GROWTH_IMAGES = [3000, 15000, 30000, 60000]
+GROWTH_EPOCHS = 1  # the overhead of a seed weighs most when its training is short
+
+Figures = Iterator[tuple[str, dict[str, float]]]
+
+
+def main(argv: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    arguments = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+        finished = Checkout.finished(Path(scratch) / "finished")
+        for section in arguments.only:
+            kept = [row for row in read() if row["section"] != section]
+            write(kept + machine.rows(section, arguments.rounds))
+            for number in range(arguments.rounds):
+                for case, figures in SECTIONS[section](finished, number):
+                    say(f"{section} {number + 1}/{arguments.rounds}  {case}  {in_words(figures)}")
+                    rows = [
+                        dict(zip(COLUMNS, (section, case, number, *figure), strict=True))
+                        for figure in figures.items()
+                    ]
+                    write(read() + rows)
+    page.write(RESULTS, HERE)
+    say(f"written to {HERE / 'results.md'}")
+
+
+def whole(finished: Checkout, number: int) -> Figures:
+    """The whole job with one seed, from the raw files to the report, and the lesson's script.
+
+    Each round has a seed of its own, so the accuracies of both can be compared over the seeds.
+    """
+
+    def pipeline() -> Figures:
+        with finished.with_raw_files_only(seeds=[number]) as checkout:
+            figures = checkout.timed("snakemake", "--cores", "4")
+            metrics = json.loads((checkout.folder / "reports" / "metrics.json").read_text())
+            yield (
+                "pipeline",
+                figures
+                | {
+                    f"test accuracy, {model}": metrics[model]["test_accuracy"]
+                    for model in ("baseline", "regularized")
+                },
+            )
+
+    def lesson() -> Figures:
+        script = str(HERE / "lesson.py")
+        figures = finished.timed("python", script, "data/raw", "--seed", str(number))
+        measured = json.loads(finished.printed.splitlines()[-1])
+        yield (
+            "lesson",
+            figures
+            | {f"test accuracy, {model}": measured[model]["test_accuracy"] for model in measured},
+        )
+
+    yield from in_turn(number, [pipeline, lesson])
+
+
+def training(finished: Checkout, number: int) -> Figures:
+    """One training alone, CPU-seconds per epoch: here, the lesson's way, in PyTorch."""
+    cases: dict[str, tuple[str, dict[str, str]]] = {
+        "pipeline": ("pipeline", {}),
+        "lesson": ("lesson", {}),
+        "lesson, oneDNN off": ("lesson", {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+    }
+    if importlib.util.find_spec("torch"):
+        cases["PyTorch"] = ("pytorch", {})
+
+    def alone(case: str, model: str) -> Callable[[], Figures]:
+        way, environment = cases[case]
+        return lambda: iter(
+            [(f"{case}, {model}", training_alone(finished, way, model, **environment))]
+        )
+
+    measure = [alone(case, model) for case in cases for model in ("baseline", "regularized")]
+    yield "sgemm", training_alone(finished, "sgemm", "baseline")
+    yield from in_turn(number, measure)
+    yield "sgemm", training_alone(finished, "sgemm", "baseline")
+
+
+def seeds(finished: Checkout, number: int) -> Figures:
+    """The whole job for more and more seeds."""
+
+    def with_seeds(count: int) -> Callable[[], Figures]:
+        def measured() -> Figures:
+            with finished.with_raw_files_only(list(range(count)), GROWTH_EPOCHS) as checkout:
+                yield str(count), checkout.timed("snakemake", "--cores", "4")
+
+        return measured
+
+    yield from in_turn(number, [with_seeds(count) for count in GROWTH_SEEDS])
+
+
+def images(finished: Checkout, number: int) -> Figures:
+    """The baseline's training for more and more images."""
+
+    def with_images(count: int) -> Callable[[], Figures]:
+        return lambda: iter(
+            [(str(count), training_alone(finished, "pipeline", "baseline", images=count))]
+        )
+
+    yield from in_turn(number, [with_images(count) for count in GROWTH_IMAGES])
+
+
+def idle(finished: Checkout, number: int) -> Figures:
+    """Nothing to do."""
+    commands = ["dvc status", "dvc repro", "snakemake --cores 4", "snakemake -n", "make"]
+
+    def timed(command: str) -> Callable[[], Figures]:
+        return lambda: iter([(command, finished.timed(*command.split()))])
+
+    yield from in_turn(number, [timed(command) for command in commands])
+
+
+def edited(finished: Checkout, number: int) -> Figures:
+    """The regularized model's dropout edited: the whole run, and its trainings within it."""
+    with finished.copied() as checkout:
+        checkout.edit(
+            lambda params: params["models"]["regularized"]["dropout"].update(
+                dense=round(0.41 + number / 100, 2)
+            )
+        )
+        figures = checkout.timed("snakemake", "--cores", "4")
+        begun = [when for when, line in checkout.lines if line.startswith("Train regularized")]
+        ended = [when for when, line in checkout.lines if line.endswith("(Rule: train)")]
+        yield "snakemake --cores 4", figures | {"training": ended[-1] - begun[0]}
+
+
+def attempts(finished: Checkout, number: int) -> Figures:
+    """What was tried to make training faster, each against what the pipeline does."""
+    for model in ("baseline", "regularized"):
+        tried = finished.run_json("python", str(HERE / "attempts.py"), model, "data/raw")
+        for attempt, ratio in tried.items():
+            yield f"{attempt}, {model}", {"ratio": ratio}
+    settings: dict[str, dict[str, str]] = {
+        "pipeline": {},
+        "oneDNN limited to AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+        "TensorFlow's own allocator": {"TF_CPU_ALLOCATOR_USE_BFC": "true"},
+        "huge pages": {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
+    }
+
+    def with_setting(name: str) -> Callable[[], Figures]:
+        return lambda: iter(
+            [(name, training_alone(finished, "pipeline", "baseline", settings[name]))]
+        )
+
+    yield from in_turn(number, [with_setting(name) for name in settings])
+
+
+SECTIONS = {
+    "whole": whole,
+    "training": training,
+    "seeds": seeds,
+    "images": images,
+    "idle": idle,
+    "edited": edited,
+    "attempts": attempts,
+}
+
+
+def training_alone(
+    finished: Checkout,
+    way: str,
+    model: str,
+    environment: dict[str, str] | None = None,
+    images: int = 15000,
+) -> dict[str, float]:
+    script = str(HERE / "training_alone.py")
+    return finished.run_json(
+        *("python", script, way, model, "data/raw", "--images", str(images)),
+        OPENBLAS_NUM_THREADS="1",
+        **environment or {},
+    )
+
+
+def in_turn(number: int, measures: list[Callable[[], Figures]]) -> Figures:
+    """Run each of `measures` once; where they begin changes from round to round."""
+    for position in range(len(measures)):
+        yield from measures[(position + number) % len(measures)]()
+
+
+def in_words(figures: dict[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
+
+
+def read() -> list[dict[str, object]]:
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def write(rows: list[dict[str, object]]) -> None:
+    from overfitting.files import written_whole
+
+    with written_whole(RESULTS) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    run_script(main)
