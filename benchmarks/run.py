@@ -19,9 +19,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import page
-
 import machine
+import page
 from checkout import Checkout
 from overfitting.console import run_script
 
@@ -104,7 +103,7 @@ def training(finished: Checkout, number: int) -> Figures:
     def alone(case: str, model: str) -> Callable[[], Figures]:
         way, environment = cases[case]
         return lambda: iter(
-            [(f"{case}, {model}", training_alone(finished, way, model, **environment))]
+            [(f"{case}, {model}", training_alone(finished, way, model, environment))]
         )
 
     measure = [alone(case, model) for case in cases for model in ("baseline", "regularized")]
@@ -161,6 +160,14 @@ def edited(finished: Checkout, number: int) -> Figures:
         yield "snakemake --cores 4", figures | {"training": ended[-1] - begun[0]}
 
 
+def profile(finished: Checkout, number: int) -> Figures:
+    """Where the time of a training step goes."""
+    script = str(HERE / "profile_steps.py")
+    for model in ("baseline", "regularized"):
+        yield model, finished.run_json("python", script, model, "data/raw")
+    yield "sgemm", training_alone(finished, "sgemm", "baseline")
+
+
 def attempts(finished: Checkout, number: int) -> Figures:
     """What was tried to make training faster, each against what the pipeline does."""
     for model in ("baseline", "regularized"):
@@ -185,6 +192,7 @@ def attempts(finished: Checkout, number: int) -> Figures:
 SECTIONS = {
     "whole": whole,
     "training": training,
+    "profile": profile,
     "seeds": seeds,
     "images": images,
     "idle": idle,

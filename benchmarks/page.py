@@ -1,0 +1,419 @@
+"""From `results.csv` to `results.md` and the plot of growth."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.figure import Figure
+
+import training_alone
+from overfitting import figures, statistics
+from overfitting.files import write_text
+
+MODELS = ["baseline", "regularized"]
+TITLES = {
+    "whole": "Whole job, one seed",
+    "training": "Training alone",
+    "profile": "What holds training back",
+    "seeds": "Growth with the seeds",
+    "images": "Growth with the images",
+    "idle": "Nothing to do",
+    "edited": "One param edited",
+    "attempts": "What was tried",
+}
+# What became of each attempt, and why. The ratios beside them are measured.
+VERDICTS = {
+    "one step per call": "replaced: 64 steps per call (`steps_per_execution`) are the same bytes",
+    "oneDNN limited to AVX2": "replaced: it let several threads give the same bytes; one thread "
+    "a process does so too",
+    "XLA": "dropped: no faster",
+    "ReLU after pooling": "dropped: the same bytes, but the layers would no longer read as the "
+    "lesson prints them",
+    "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
+    "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
+    "TensorFlow's own allocator": "dropped: no faster",
+    "huge pages": "dropped: no faster, and the shell that starts the process must ask for them",
+}
+
+
+class Results:
+    """The measured figures, by section, case and name."""
+
+    def __init__(self, path: Path):
+        rows = pd.read_csv(path, dtype={"value": str, "case": str})
+        about = rows["case"] == "machine"
+        self.machine = rows[about]
+        self.rows = rows[~about].assign(value=rows[~about]["value"].astype(float))
+
+    def has(self, section: str) -> bool:
+        return bool((self.rows["section"] == section).any())
+
+    def values(self, section: str, case: str, figure: str) -> np.ndarray:
+        """Return a value per round; the mean where a round measured twice."""
+        rows = self.of(section, figure)
+        return rows[rows["case"] == case].groupby("round")["value"].mean().to_numpy()
+
+    def of(self, section: str, figure: str) -> pd.DataFrame:
+        """Return the rows of one figure, for all cases and rounds."""
+        rows = self.rows
+        return rows[(rows["section"] == section) & (rows["figure"] == figure)]
+
+    def cases(self, section: str) -> list[str]:
+        return list(self.rows.loc[self.rows["section"] == section, "case"].unique())
+
+
+def write(results: Path, folder: Path) -> None:
+    """Make `results.md` and `growth.svg` in `folder` from the figures in `results`."""
+    found = Results(results)
+    parts = [INTRODUCTION, targets(found)]
+    for section, describe in DESCRIBED.items():
+        if found.has(section):
+            parts += [f"## {TITLES[section]}", describe(found)]
+    if found.has("seeds") and found.has("images"):
+        figures.save(growth(found), folder / "growth.svg")
+    parts += ["## Measured on", machine_table(found)]
+    write_text(folder / "results.md", "\n\n".join(parts) + "\n")
+
+
+INTRODUCTION = """# How fast, and how close to what the machine can do
+
+Made by `make bench` from `results.csv`; every number here is measured. Cases are measured round
+by round in changing order, and compared within a round, as the speed of a shared machine drifts.
+Shown is the median over the rounds, and the smallest and largest value."""
+
+
+def targets(found: Results) -> str:
+    """Return the table of targets; each verdict is computed."""
+    rows = []
+    for what, values, limit, at_least in target_rows(found):
+        if len(values):
+            middle = float(np.median(values))
+            met = middle >= limit if at_least else middle <= limit
+            sign = "≥" if at_least else "≤"
+            rows.append([what, spread(values), f"{sign} {limit:g}", "met" if met else "**missed**"])
+    header = ["what", "measured", "target", ""]
+    return "## Targets\n\n" + table(header, rows)
+
+
+def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
+    """Return what is aimed at: its name, values per round, limit, and whether that is a least."""
+    of = found.values
+    whole = of("whole", "pipeline", "wall") / of("whole", "lesson", "wall")
+    rows = [("whole job, 1 seed, against the lesson's script (wall time)", whole, 0.45, False)]
+    for model in MODELS:
+        ours, theirs = (of("training", f"{way}, {model}", "cpu") for way in ("pipeline", "PyTorch"))
+        name = f"CPU-seconds an epoch against PyTorch, {model}"
+        rows.append((name, ours / theirs if len(theirs) else theirs, 1.0, False))
+    return [
+        *rows,
+        ("fraction of one core's sgemm speed, baseline", sgemm_share(found), 0.60, True),
+        (
+            "8 seeds against 1 seed, whole job, per seed (wall time)",
+            of("seeds", "8", "wall") / 8 / of("seeds", "1", "wall"),
+            1.0,
+            False,
+        ),
+        (
+            "nothing to do, `snakemake --cores 4` against `dvc status`",
+            of("idle", "snakemake --cores 4", "wall") / of("idle", "dvc status", "wall"),
+            2.0,
+            False,
+        ),
+        ("a param edited, overhead beyond the retraining", overhead(found), 0.15, False),
+        (
+            "peak memory of one process at 15,000 images, MiB",
+            of("whole", "pipeline", "peak"),
+            900,
+            False,
+        ),
+    ]
+
+
+def sgemm_share(found: Results) -> np.ndarray:
+    """Return the share of sgemm's speed that an epoch of the baseline reaches, per round."""
+    seconds = found.values("training", "pipeline, baseline", "cpu")
+    speed = found.values("training", "sgemm", "gflops")
+    return training_alone.gflop_per_epoch() / seconds / speed
+
+
+def overhead(found: Results) -> np.ndarray:
+    """Return the time around the trainings of an edited model, as a share of theirs."""
+    wall, trainings = (
+        found.values("edited", "snakemake --cores 4", figure) for figure in ("wall", "training")
+    )
+    return wall / trainings - 1
+
+
+def whole(found: Results) -> str:
+    rows = [
+        [
+            name,
+            *(spread(found.values("whole", case, figure)) for figure in ("wall", "cpu", "peak")),
+        ]
+        for case, name in {
+            "pipeline": "`snakemake --cores 4`: subset, both trainings, both evaluations, report",
+            "lesson": "the lesson's script: both trainings, one after the other",
+        }.items()
+    ]
+    seeds = len(found.values("whole", "pipeline", "wall"))
+    agreement = [
+        [model, *agree(*(found.values("whole", way, f"test accuracy, {model}") for way in WAYS))]
+        for model in MODELS
+    ]
+    return f"""From the raw files. The lesson's script uses all cores in each training; the pipeline
+gives each training one core, and does them at the same time.
+
+{table(["", "wall time, s", "CPU time, s", "largest process, MiB"], rows)}
+
+Both train the same: with the same settings of TensorFlow, the pipeline's weights are those of
+the lesson's `fit` to the bit (a test). In Keras's defaults the lesson's rounding differs, so its
+results are compared over {seeds} seeds, one per round:
+
+{
+        table(
+            [
+                "test accuracy",
+                "pipeline",
+                "lesson's script",
+                "difference of the means",
+                "95 % interval",
+                "verdict",
+            ],
+            agreement,
+        )
+    }
+
+They agree if the interval of the difference includes 0 or the difference is below 0.5 points."""
+
+
+WAYS = ("pipeline", "lesson")
+
+
+def agree(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
+    """Return the cells that compare two ways of training over the same seeds."""
+    difference = float(np.mean(ours) - np.mean(theirs))
+    low, high = statistics.t_interval(ours - theirs)
+    same = low <= 0 <= high or abs(difference) < 0.005
+    return [
+        *(
+            f"{np.mean(values):.4f} (s.d. {np.std(values, ddof=1):.4f})"
+            for values in (ours, theirs)
+        ),
+        f"{difference:+.4f}",
+        f"{low:+.4f} to {high:+.4f}",
+        "agree" if same else "**differ**",
+    ]
+
+
+def training(found: Results) -> str:
+    ways = {
+        "pipeline": "the pipeline",
+        "lesson": "the lesson's way, Keras's defaults",
+        "lesson, oneDNN off": "the lesson's way without oneDNN, Keras's default on processors "
+        "without AVX-512 VNNI",
+        "PyTorch": "PyTorch, one thread, channels last, fused Adam",
+    }
+    rows = []
+    for case, name in ways.items():
+        cells = [name]
+        for model in MODELS:
+            seconds = found.values("training", f"{case}, {model}", "cpu")
+            ours = found.values("training", f"pipeline, {model}", "cpu")
+            if len(seconds):
+                cells += [spread(seconds), spread(ours / seconds)]
+            else:
+                cells += ["not measured", "–"]
+        rows.append(cells)
+    header = ["", *(f"{model}{text}" for model in MODELS for text in (", s", ", ratio to it"))]
+    gflop = training_alone.gflop_per_epoch()
+    speed, best = (found.values("training", "sgemm", name) for name in ("gflops", "best_gflops"))
+    share = sgemm_share(found)
+    return f"""CPU-seconds of an epoch with its validation, the first epoch left out (tracing).
+
+{table(header, rows)}
+
+An epoch of the baseline is {gflop:.1f} GFLOP. One core multiplied matrices (NumPy, float32,
+1024 × 1024) at {spread(speed)} GFLOP/s, at best {spread(best)}: training reaches
+{spread(share)} of that speed."""
+
+
+def profile(found: Results) -> str:
+    of_step = found.rows["section"].eq("profile") & found.rows["case"].eq("baseline")
+    parts = list(found.rows.loc[of_step, "figure"].unique())
+    speed = parts.pop(parts.index("second convolution, GFLOP/s"))
+    rows = [
+        [part, *(spread(100 * found.values("profile", model, part)) for model in MODELS)]
+        for part in parts
+    ]
+    sgemm = found.values("profile", "sgemm", "gflops")
+    shares = [found.values("profile", model, speed) / sgemm for model in MODELS]
+    rows.append(
+        [
+            "speed of the second convolution, % of sgemm's",
+            *(spread(100 * share) for share in shares),
+        ]
+    )
+    one, two = training_alone.flop_per_image()[1], training_alone.flop_of_second_convolution()
+    return f"""Shares of a training step's time, in %, by TensorFlow's profiler.
+
+{table(["", *MODELS], rows)}
+
+The second convolution is {100 * two / one:.0f} % of the arithmetic of a forward pass. What is left
+moves memory rather than numbers: the first convolution has one input channel and few operations,
+but its 26 × 26 × 32 outputs for 64 images are 5.5 MB, more than a core's own cache holds; so are
+pooling's. Adam walks through 225,034 parameters a dozen times. Dropout's random numbers and the
+shifted images are work that the baseline does not have."""
+
+
+def seeds(found: Results) -> str:
+    rows = []
+    for case in found.cases("seeds"):
+        wall, cpu, peak = (found.values("seeds", case, name) for name in ("wall", "cpu", "peak"))
+        one = found.values("seeds", "1", "wall")
+        ratio = wall / int(case) / one
+        rows.append(
+            [case, spread(wall), spread(wall / int(case)), spread(ratio), spread(cpu), spread(peak)]
+        )
+    header = [
+        "seeds",
+        "wall time, s",
+        "per seed, s",
+        "per seed, to 1 seed",
+        "CPU time, s",
+        "largest process, MiB",
+    ]
+    return f"""The whole job with both models and one epoch each, so that the overhead weighs most.
+
+{table(header, rows)}
+
+![Growth](growth.svg)"""
+
+
+def images(found: Results) -> str:
+    rows = []
+    for case in found.cases("images"):
+        cpu, peak = (found.values("images", case, name) for name in ("cpu", "peak"))
+        per_image = cpu / int(case) * 1e6
+        rows.append([f"{int(case):,}", spread(cpu), spread(per_image), spread(peak)])
+    header = ["images", "CPU-seconds an epoch", "CPU-microseconds an image", "memory, MiB"]
+    return "The baseline's training alone.\n\n" + table(header, rows)
+
+
+def idle(found: Results) -> str:
+    status = found.values("idle", "dvc status", "wall")
+    rows = []
+    for case in found.cases("idle"):
+        wall = found.values("idle", case, "wall")
+        rows.append([f"`{case}`", spread(wall), spread(wall / status)])
+    return f"""{table(["", "wall time, s", "to `dvc status`"], rows)}
+
+Snakemake alone, with a Snakefile of a single rule, takes 1.2 to 1.4 times as long as `dvc status`
+to start; the rest is DVC's verdict, asked in the same process. It was 3.2 times before the
+pipeline was read once instead of four times, and pydantic and networkx were left unloaded where
+nothing changed. `make` starts Snakemake, then pandas to print the gap table."""
+
+
+def edited(found: Results) -> str:
+    wall, trainings = (
+        found.values("edited", "snakemake --cores 4", name) for name in ("wall", "training")
+    )
+    rows = [
+        ["the whole run", spread(wall)],
+        ["from the start of the first training to the end of the last", spread(trainings)],
+        ["the rest, as a share of that", spread(overhead(found))],
+    ]
+    return f"""The regularized model's dropout is edited, then `snakemake --cores 4`: its trainings,
+with three seeds, their evaluations and the report.
+
+{table(["", "s"], rows)}"""
+
+
+def attempts(found: Results) -> str:
+    rows = []
+    for name, verdict in VERDICTS.items():
+        cells = []
+        for model in MODELS:
+            ratio = found.values("attempts", f"{name}, {model}", "ratio")
+            if not len(ratio) and model == "baseline":
+                base = found.values("attempts", "pipeline", "cpu")
+                ratio = found.values("attempts", name, "cpu") / base
+            cells.append(spread(ratio) if len(ratio) else "–")
+        rows.append([name, *cells, verdict])
+    return f"""CPU time of each attempt to that of the pipeline: below 1, it is faster.
+
+{table(["", *MODELS, "what became of it"], rows)}"""
+
+
+DESCRIBED: dict[str, Callable[[Results], str]] = {
+    "whole": whole,
+    "training": training,
+    "profile": profile,
+    "seeds": seeds,
+    "images": images,
+    "idle": idle,
+    "edited": edited,
+    "attempts": attempts,
+}
+
+
+def machine_table(found: Results) -> str:
+    facts = list(found.machine["figure"].unique())
+    rows = []
+    for section in DESCRIBED:
+        of_section = found.machine[found.machine["section"] == section]
+        if len(of_section):
+            by_fact = dict(zip(of_section["figure"], of_section["value"], strict=True))
+            rows.append([section, *(by_fact.get(fact, "") for fact in facts)])
+    return table(["section", *facts], rows)
+
+
+def growth(found: Results) -> Figure:
+    """Return the plot: time and memory against the number of seeds, and of images."""
+    seaborn.set_theme(style="whitegrid")
+    figure = Figure(figsize=(9, 6.5), layout="constrained")
+    axes = figure.subplots(2, 2)
+    panels = [
+        ("seeds", "wall", "seeds", "wall time (s)", "Whole job, 1 epoch"),
+        ("images", "cpu", "images", "CPU time of an epoch (s)", "Training of the baseline"),
+        ("seeds", "peak", "seeds", "memory of the largest process (MiB)", "Whole job, 1 epoch"),
+        ("images", "peak", "images", "memory (MiB)", "Training of the baseline"),
+    ]
+    for axis, (section, measured, x, y, title) in zip(axes.flat, panels, strict=True):
+        rows = found.of(section, measured)
+        work = rows["case"].astype(int)
+        medians = rows.groupby(work)["value"].median()
+        axis.plot(medians.index, medians, color="C0", marker="o", label="median")
+        axis.scatter(work, rows["value"], color="C0", marker="x", alpha=0.6, label="each round")
+        axis.plot(
+            medians.index,
+            medians.iloc[0] * medians.index / medians.index[0],
+            color="0.4",
+            linestyle="--",
+            label="in proportion to the first",
+        )
+        axis.set(xlabel=x, ylabel=y, title=title, ylim=(0, 1.15 * rows["value"].max()))
+        axis.set_xticks(medians.index, [f"{count:,}" for count in medians.index])
+    axes[0, 0].legend(loc="upper left")
+    return figure
+
+
+def spread(values: np.ndarray) -> str:
+    """Return the median with three digits, and the least and largest value."""
+    if not len(values):
+        return "–"
+    middle, least, most = (rounded(f(values)) for f in (np.median, np.min, np.max))
+    return f"{middle} ({least}–{most})"
+
+
+def rounded(value: float) -> str:
+    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{digits}f}"
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; all but the first column are aligned to the right."""
+    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
