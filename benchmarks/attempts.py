@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from overfitting import datasets, determinism, networks, params
+from overfitting import datasets, determinism, networks, params, training
 from overfitting.determinism import keras
 from overfitting.idx import read_idx
 
@@ -68,10 +68,8 @@ def stepper(
         steps_per_execution=per_call,
         jit_compile=jit_compile,
     )
-    adapter = keras.src.trainers.data_adapters.array_data_adapter.ArrayDataAdapter(
-        datasets.to_network_input(images), labels, batch_size=64, shuffle=True
-    )
-    batches = iter(adapter.get_tf_dataset().repeat())
+    scaled = datasets.to_network_input(images)
+    batches = iter(training.shuffled_batches(scaled, labels, batch_size=64).repeat())
     network.make_train_function()
 
     def steps() -> None:

@@ -61,7 +61,8 @@ def main(argv: list[str]) -> None:
 def whole(finished: Checkout, number: int) -> Figures:
     """The whole job with one seed, from the raw files to the report, and the lesson's script.
 
-    Each round has a seed of its own, so the accuracies of both can be compared over the seeds.
+    Each round has a seed of its own, and the lesson's script sets none, so the accuracies of both
+    can be compared over the rounds.
     """
 
     def pipeline() -> Figures:
@@ -79,7 +80,7 @@ def whole(finished: Checkout, number: int) -> Figures:
 
     def lesson() -> Figures:
         script = str(HERE / "lesson.py")
-        figures = finished.timed("python", script, "data/raw", "--seed", str(number))
+        figures = finished.timed("python", script, "data/raw")
         measured = json.loads(finished.printed.splitlines()[-1])
         yield (
             "lesson",

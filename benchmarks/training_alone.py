@@ -74,7 +74,6 @@ def lesson(model: str, raw: Path, images: int, epochs: int) -> list[float]:
     import lesson as script
 
     ends: list[float] = []
-    keras.utils.set_random_seed(0)
     at_end = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: ends.append(time.process_time())
     )

@@ -8,6 +8,8 @@ import ruamel.yaml
 from conftest import ROOT, Project, ran
 from dvc.repo import Repo
 
+from overfitting.pipeline import Pipeline
+
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
 
@@ -123,6 +125,38 @@ def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
     again = {"subset", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
     assert ran(project.snakemake()) == again
     project.assert_up_to_date()
+
+
+def test_the_files_between_stages_are_those_that_dvc_knows(
+    edited: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(edited.folder)
+    assert_edges_of_dvc()
+
+
+def test_folders_connect_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stage may make a folder, read a folder, or read a file in a folder that another makes."""
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    Path("dvc.yaml").write_text(
+        "stages:\n"
+        "  folder: {cmd: mkdir out, outs: [out]}\n"
+        "  file: {cmd: touch in/a, outs: [in/a]}\n"
+        "  reads_file: {cmd: 'true', deps: [out/a/b], outs: [x]}\n"
+        "  reads_folder: {cmd: 'true', deps: [in], outs: [in-other/y]}\n"
+        "  reads_all: {cmd: 'true', deps: [x, in, out], outs: [z]}\n"
+    )
+    assert_edges_of_dvc()
+    assert Pipeline().inputs("reads_all") == ["x", "in/a", "out"]
+
+
+def assert_edges_of_dvc() -> None:
+    pipeline = Pipeline()
+    graph = pipeline.repo.index.graph
+    maker = {out.def_path: out.stage.addressing for out in pipeline.repo.index.outs}
+    for stage in graph:
+        read = {maker[path] for path in pipeline.inputs(stage.addressing) if path in maker}
+        assert read == {upstream.addressing for upstream in graph.successors(stage)}
 
 
 def stale_by_dvc(project: Project) -> set[str]:

@@ -1,6 +1,6 @@
-"""Keras, with what makes its results reproducible set before it is imported.
+"""Keras and TensorFlow, with what makes its results reproducible set before it is imported.
 
-Import keras from here: TensorFlow reads these settings once, when it is loaded.
+Import them from here: TensorFlow reads these settings once, when it is loaded.
 """
 
 import os
@@ -12,17 +12,16 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-__all__ = ["be_deterministic", "keras"]
+__all__ = ["be_deterministic", "keras", "tf"]
+
+# A process computes with one thread: with more, oneDNN's kernels for AVX-512 split their sums by
+# the number of threads, and so would give other bytes on a machine with other cores. What runs in
+# parallel is the processes, one per model and seed.
+tf.config.threading.set_intra_op_parallelism_threads(1)
+tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def be_deterministic(seed: int) -> None:
-    """Make TensorFlow give the same bytes for the same seed; call it before anything else.
-
-    A process computes with one thread: with more, oneDNN's kernels for AVX-512 split their sums
-    by the number of threads, and so would give other bytes on a machine with other cores. What
-    runs in parallel is the processes, one per model and seed.
-    """
-    tf.config.threading.set_intra_op_parallelism_threads(1)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    """Make TensorFlow give the same bytes for the same seed; call it before anything else."""
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

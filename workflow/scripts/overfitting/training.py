@@ -7,7 +7,7 @@ from logging import Logger
 import numpy as np
 
 from . import networks
-from .determinism import keras
+from .determinism import keras, tf
 from .errors import UserError
 from .params import Model, Training, split_at
 
@@ -75,11 +75,11 @@ def train(
         )
     split = split_at(len(images), training.validation_split)
     fitted = network.fit(
-        images[:split],
-        labels[:split],
+        shuffled_batches(images[:split], labels[:split], training.batch_size),
         validation_data=(images[split:], labels[split:]),
+        validation_batch_size=training.batch_size,
         epochs=training.epochs,
-        batch_size=training.batch_size,
+        shuffle=False,  # the batches are
         callbacks=callbacks,
         verbose=0,
     ).history
@@ -92,6 +92,17 @@ def train(
     history = {name: [float(value) for value in values] for name, values in fitted.items()}
     best = int(np.argmin(history["val_loss"])) + 1 if model.early_stopping else len(history["loss"])
     return network, History(**history, best_epoch=best)
+
+
+def shuffled_batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Return batches of images and labels, in another order in every epoch.
+
+    Given the arrays themselves, Keras would do the same, but with a seed set it shuffles every
+    epoch alike (Keras 3.15): its dataset draws from a generator that begins anew each time.
+    """
+    numbers = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
+    images, labels = tf.constant(images), tf.constant(labels)
+    return numbers.map(lambda batch: (tf.gather(images, batch), tf.gather(labels, batch)))
 
 
 class EpochLines(keras.callbacks.Callback):

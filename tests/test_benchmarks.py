@@ -1,0 +1,120 @@
+"""The benchmark's arithmetic, its page, and that it measures the lesson's own work."""
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+import checkout
+import page
+import run
+import training_alone
+from overfitting.errors import UserError
+
+RESULTS = ROOT / "benchmarks" / "results.csv"
+
+
+def write_results(path: Path, figures: dict[tuple[str, str, str], list[float]]) -> Path:
+    """A file of results with a value per round for each section, case and figure."""
+    rows = [
+        [*names, number, value]
+        for names, values in figures.items()
+        for number, value in enumerate(values)
+    ]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["section", "case", "figure", "round", "value"])
+        writer.writerows(rows)
+    return path
+
+
+def test_the_committed_page_is_made_from_the_committed_figures(tmp_path: Path) -> None:
+    page.write(RESULTS, tmp_path)
+    for name in ("results.md", "growth.svg"):
+        assert (tmp_path / name).read_bytes() == (ROOT / "benchmarks" / name).read_bytes(), name
+
+
+def test_every_target_has_a_figure() -> None:
+    found = page.targets(page.Results(RESULTS))
+    assert len(re.findall(r"\| (?:met|\*\*missed\*\*) \|", found)) == 8
+
+
+@pytest.mark.parametrize(
+    ("ours", "verdict"), [([44.0, 90.0, 45.0], "met"), ([46.0, 44.0, 90.0], "**missed**")]
+)
+def test_a_target_is_judged_by_the_median_of_the_ratios(
+    tmp_path: Path, ours: list[float], verdict: str
+) -> None:
+    found = page.Results(
+        write_results(
+            tmp_path / "results.csv",
+            {
+                ("whole", "pipeline", "wall"): ours,
+                ("whole", "lesson", "wall"): [100.0, 100.0, 100.0],
+            },
+        )
+    )
+    [row] = [line for line in page.targets(found).splitlines() if line.startswith("| whole job")]
+    assert row.endswith(f"| ≤ 0.45 | {verdict} |")
+
+
+def test_more_is_better_for_the_share_of_sgemm(tmp_path: Path) -> None:
+    seconds = training_alone.gflop_per_epoch() / 100  # at 100 GFLOP/s
+    found = page.Results(
+        write_results(
+            tmp_path / "results.csv",
+            {
+                ("training", "pipeline, baseline", "cpu"): [seconds],
+                ("training", "sgemm", "gflops"): [160.0],
+            },
+        )
+    )
+    assert page.sgemm_share(found) == pytest.approx([100 / 160])
+    assert "| 0.625 (0.625–0.625) | ≥ 0.6 | met |" in page.targets(found)
+
+
+def test_the_work_of_an_epoch() -> None:
+    """As counted by hand: 15.4 MFLOP an image in training, 200.5 GFLOP an epoch."""
+    in_training, in_validation = training_alone.flop_per_image()
+    assert in_validation == 2 * (194_688 + 2_230_272 + 204_800 + 1_280)
+    assert in_training == 3 * in_validation - 2 * 194_688
+    assert training_alone.gflop_per_epoch() == pytest.approx(200.5, abs=0.1)
+
+
+def test_two_ways_agree_within_their_noise_or_half_a_point() -> None:
+    ours = np.array([0.870, 0.880, 0.875, 0.872, 0.878])
+    same = page.agree(ours, ours + np.array([0.02, -0.01, 0.015, 0.01, 0.0]))
+    assert same[-1] == "agree"  # 0.7 points, but within the interval
+    assert page.agree(ours, ours + 0.004)[-1] == "agree"  # certain, but small
+    other = page.agree(ours, ours + np.array([0.02, 0.021, 0.019, 0.02, 0.02]))
+    assert other[-1] == "**differ**"
+    assert other[2] == "-0.0200"
+
+
+def test_each_case_begins_a_round_in_turn() -> None:
+    def measure(case: str) -> Callable[[], run.Figures]:
+        return lambda: iter([(case, {})])
+
+    orders = [
+        [case for case, _ in run.in_turn(number, [measure(case) for case in "abc"])]
+        for number in range(3)
+    ]
+    assert orders == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+
+
+def test_a_command_is_timed_with_what_it_prints(tmp_path: Path) -> None:
+    folder = checkout.Checkout(tmp_path)
+    figures = folder.timed("python", "-c", "x = bytes(400 * 2**20); print('a'); print('b')")
+    assert folder.printed == "a\nb"
+    assert figures["peak"] == pytest.approx(410, abs=15)
+    assert 0 < figures["cpu"] <= figures["wall"] * 1.5
+    with pytest.raises(UserError, match=r"python -c 1/0 failed:[\s\S]*ZeroDivisionError"):
+        folder.run("python", "-c", "1/0")
+
+
+def test_the_sections_are_described() -> None:
+    assert set(run.SECTIONS) == set(page.DESCRIBED) == set(page.TITLES)
