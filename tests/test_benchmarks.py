@@ -87,12 +87,17 @@ def test_the_work_of_an_epoch() -> None:
 
 def test_two_ways_agree_within_their_noise_or_half_a_point() -> None:
     ours = np.array([0.870, 0.880, 0.875, 0.872, 0.878])
-    same = page.agree(ours, ours + np.array([0.02, -0.01, 0.015, 0.01, 0.0]))
-    assert same[-1] == "agree"  # 0.7 points, but within the interval
-    assert page.agree(ours, ours + 0.004)[-1] == "agree"  # certain, but small
-    other = page.agree(ours, ours + np.array([0.02, 0.021, 0.019, 0.02, 0.02]))
-    assert other[-1] == "**differ**"
-    assert other[2] == "-0.0200"
+    assert page.agree(ours, ours[::-1] - 0.0055)[-1] == "agree"  # within the interval
+    exact = np.array([0.8750, 0.8751, 0.8749])
+    assert page.agree(exact, exact + 0.004)[-1] == "agree"  # certain, but small
+    cells = page.agree(exact, exact + 0.02)
+    assert cells[-1] == "**differ**"
+    assert cells[:3] == ["0.8750", "0.8950", "-0.0200"]
+    low, high = map(float, cells[3].split(" to "))
+    assert low < -0.02 < high < 0
+    # By hand: both have s = 0.0001, so the half-width is t(0.975, 4) · 0.0001 · √(2/3).
+    assert high - low == pytest.approx(2 * 2.776 * 0.0001 * (2 / 3) ** 0.5, abs=1e-4)
+    assert page.agree(exact[:1], exact[:1] + 0.02)[-1] == "undecided: one run each"
 
 
 def test_each_case_begins_a_round_in_turn() -> None:
@@ -108,7 +113,7 @@ def test_each_case_begins_a_round_in_turn() -> None:
 
 def test_a_command_is_timed_with_what_it_prints(tmp_path: Path) -> None:
     folder = checkout.Checkout(tmp_path)
-    figures = folder.timed("python", "-c", "x = bytes(400 * 2**20); print('a'); print('b')")
+    figures = folder.timed("python", "-c", "x = b'x' * (400 * 2**20); print('a'); print('b')")
     assert folder.printed == "a\nb"
     assert figures["peak"] == pytest.approx(410, abs=15)
     assert 0 < figures["cpu"] <= figures["wall"] * 1.5
