@@ -85,7 +85,8 @@ class Checkout:
         """Run a command and return what it took.
 
         Returns:
-            `wall` and `cpu` in seconds, `peak` in MiB: the memory of the largest process.
+            `wall` and `cpu` in seconds, `peak` in MiB: the memory of the largest process, but
+            never less than this one has, which a command inherits for a moment.
         """
         begun = time.perf_counter()
         process = subprocess.Popen(

@@ -75,6 +75,7 @@ def write(results: Path, folder: Path) -> None:
             parts += [f"## {TITLES[section]}", describe(found)]
     if found.has("seeds") and found.has("images"):
         figures.save(growth(found), folder / "growth.svg")
+        parts += ["## Growth, drawn", "![Time and memory against seeds and images](growth.svg)"]
     parts += ["## Measured on", machine_table(found)]
     write_text(folder / "results.md", "\n\n".join(parts) + "\n")
 
@@ -229,7 +230,7 @@ def training(found: Results) -> str:
             else:
                 cells += ["not measured", "–"]
         rows.append(cells)
-    header = ["", *(f"{model}{text}" for model in MODELS for text in (", s", ", ratio to it"))]
+    header = ["", *(f"{model}{text}" for model in MODELS for text in (", s", ", pipeline to it"))]
     gflop = training_alone.gflop_per_epoch()
     speed, best = (found.values("training", "sgemm", name) for name in ("gflops", "best_gflops"))
     share = sgemm_share(found)
@@ -289,9 +290,7 @@ def seeds(found: Results) -> str:
     ]
     return f"""The whole job with both models and one epoch each, so that the overhead weighs most.
 
-{table(header, rows)}
-
-![Growth](growth.svg)"""
+{table(header, rows)}"""
 
 
 def images(found: Results) -> str:
