@@ -171,7 +171,9 @@ gives each training one core, and does them at the same time.
 {table(["", "wall time, s", "CPU time, s", "largest process, MiB"], rows)}
 
 Both train the same: given the same batches, the pipeline's weights are those of the lesson's
-`fit` to the bit (a test). Whether the results agree is compared over {seeds} runs of each, a seed
+`fit` to the bit (a test). Whether the results agree is compared over the runs of {
+        seeds
+    } round(s), a seed
 per round here and none set there:
 
 {
@@ -206,7 +208,7 @@ def agree(ours: np.ndarray, theirs: np.ndarray) -> list[str]:
     return [
         *(f"{np.mean(accuracies):.4f}" for accuracies in (ours, theirs)),
         f"{difference:+.4f}",
-        f"{low:+.4f} to {high:+.4f}",
+        f"{low:+.4f} to {high:+.4f}" if len(ours) > 1 else "–",
         verdict,
     ]
 

@@ -156,7 +156,7 @@ def edited(finished: Checkout, number: int) -> Figures:
             )
         )
         figures = checkout.timed("snakemake", "--cores", "4")
-        begun = [when for when, line in checkout.lines if line.startswith("Train regularized")]
+        begun = [when for when, line in checkout.lines if "Train regularized" in line]
         ended = [when for when, line in checkout.lines if line.endswith("(Rule: train)")]
         yield "snakemake --cores 4", figures | {"training": ended[-1] - begun[0]}
 

@@ -1,7 +1,6 @@
 """The benchmark's arithmetic, its page, and that it measures the lesson's own work."""
 
 import csv
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,11 +35,6 @@ def test_the_committed_page_is_made_from_the_committed_figures(tmp_path: Path) -
     page.write(RESULTS, tmp_path)
     for made in tmp_path.iterdir():
         assert made.read_bytes() == (ROOT / "benchmarks" / made.name).read_bytes(), made.name
-
-
-def test_every_target_has_a_figure() -> None:
-    found = page.targets(page.Results(RESULTS))
-    assert len(re.findall(r"\| (?:met|\*\*missed\*\*) \|", found)) == 8
 
 
 @pytest.mark.parametrize(
