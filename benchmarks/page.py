@@ -171,10 +171,8 @@ gives each training one core, and does them at the same time.
 {table(["", "wall time, s", "CPU time, s", "largest process, MiB"], rows)}
 
 Both train the same: given the same batches, the pipeline's weights are those of the lesson's
-`fit` to the bit (a test). Whether the results agree is compared over the runs of {
-        seeds
-    } round(s), a seed
-per round here and none set there:
+`fit` to the bit (a test). Whether the results agree is compared over {seeds} round(s), with a
+seed per round here and none set there:
 
 {
         table(
