@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+import zc.lockfile
 from conftest import BIN, ROOT, Project, ran
 
 from overfitting.files import PARTIAL, written_whole
@@ -154,6 +155,22 @@ def test_7_killed_in_training(
     assert_trained(project, EPOCHS)
     left = [p for p in project.folder.rglob(f"{PARTIAL}*") if ".dvc" not in p.parts]
     assert left == []
+
+
+def test_dvc_lock_is_read_when_dvc_has_written_it(project: Project) -> None:
+    """DVC writes dvc.lock in place, under its lock: what is read meanwhile would be a half."""
+    lock = project.folder / "dvc.lock"
+    whole = lock.read_text()
+    writer = zc.lockfile.LockFile(str(project.folder / ".dvc" / "tmp" / "lock"))
+    try:
+        lock.write_text("")
+        reader = start(project, "snakemake", "-n")
+        with pytest.raises(subprocess.TimeoutExpired):
+            reader.wait(8)
+        lock.write_text(whole)
+    finally:
+        writer.close()
+    assert reader.wait(60) == 0, said(project)
 
 
 def test_two_snakemakes_at_once(project: Project) -> None:

@@ -42,7 +42,8 @@ class Pipeline:
     def __init__(self) -> None:
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
-            self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
+            with self.repo.lock:  # DVC writes dvc.lock in place, holding it
+                self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
             self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
             raise UserError(f"DVC cannot read the pipeline: {_in_words(error)}") from None
