@@ -37,6 +37,37 @@ def test_the_committed_page_is_made_from_the_committed_figures(tmp_path: Path) -
         assert made.read_bytes() == (ROOT / "benchmarks" / made.name).read_bytes(), made.name
 
 
+def test_every_target_has_a_figure() -> None:
+    rows = page.targets(page.Results(RESULTS)).splitlines()
+    assert sum(row.endswith(("| met |", "| **missed** |")) for row in rows) == 8
+
+
+def test_an_interrupted_round_does_not_count(tmp_path: Path) -> None:
+    path = write_results(
+        tmp_path / "results.csv",
+        {
+            ("seeds", "machine", "rounds"): [5],
+            ("seeds", "1", "wall"): [10.0, 11.0, 12.0],
+            ("seeds", "2", "wall"): [20.0, 21.0],
+        },
+    )
+    found = page.Results(path)
+    assert found.rounds("seeds") == 2
+    assert found.values("seeds", "1", "wall").tolist() == [10.0, 11.0]
+
+
+def test_the_work_divided_evenly_by_hand(tmp_path: Path) -> None:
+    path = write_results(
+        tmp_path / "results.csv",
+        {
+            ("whole", "machine", "cores"): [4],
+            ("whole", "pipeline", "cpu"): [200.0],
+            ("whole", "lesson", "wall"): [100.0],
+        },
+    )
+    assert page.evenly_divided(page.Results(path)) == pytest.approx([0.5])
+
+
 @pytest.mark.parametrize(
     ("ours", "verdict"), [([44.0, 90.0, 45.0], "met"), ([46.0, 44.0, 90.0], "**missed**")]
 )
