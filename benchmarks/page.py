@@ -184,8 +184,8 @@ gives each training one core, and does them at the same time.
 
 {table(["", "wall time, s", "CPU time, s", "largest process, MiB"], rows)}
 
-What holds the pipeline back is its own CPU time, nearly all of it training. Divided evenly over
-all cores it would take {spread(evenly_divided(found))} of the lesson's wall time, which is as far
+What holds the pipeline back is its own CPU time, most of it training. Divided evenly over all
+cores it would take {spread(evenly_divided(found))} of the lesson's wall time, which is as far
 as any order of the work could come. With one seed there are two trainings: while the longer one
 ends, the other core has nothing to do. On a processor with AVX-512 VNNI the lesson's script has
 oneDNN's kernels too, as they are Keras's default there; what it needs without them is below.

@@ -1,5 +1,6 @@
 """For every key of params.yaml: a change makes exactly the right stages stale."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import ruamel.yaml
 from conftest import ROOT, Project, ran
 from dvc.repo import Repo
 
-from overfitting.pipeline import Pipeline
+from overfitting.errors import UserError
+from overfitting.pipeline import Pipeline, open_checked
 
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
@@ -108,6 +110,34 @@ def test_a_list_makes_its_new_stages_stale(
     finally:
         restore(edited, finished)
     assert changed == {"params", *stale}
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (("compare: [", "compare: 3 #"), "params.yaml: compare = 3: must be a list"),
+        (("seeds: [", "seeds: [2020-01-01, "), "params.yaml: seeds.0 = "),
+        (("seeds: [", "around: &around [*around]\nseeds: ["), "params.yaml: around = "),
+        (("compare: [", "seeds: [7]\ncompare: ["), "params.yaml, line "),
+        (("compare: [", "compares: ["), "params.yaml: compares = "),
+    ],
+    ids=["number", "date", "circle", "twice", "misspelt"],
+)
+def test_what_dvc_stumbles_over_is_said_in_our_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edit: tuple[str, str], words: str
+) -> None:
+    """DVC raises errors of several kinds over a wrong params.yaml; all are caught."""
+    monkeypatch.chdir(tmp_path)
+    Repo.init(no_scm=True)
+    Path("dvc.yaml").write_text((ROOT / "dvc.yaml").read_text())
+    text = (ROOT / "params.yaml").read_text()
+    assert edit[0] in text
+    Path("params.yaml").write_text(text.replace(*edit))
+    with pytest.raises(Exception) as found:
+        Pipeline().changed  # noqa: B018  as DVC alone would end
+    assert not str(found.value).startswith("params.yaml")
+    with pytest.raises(UserError, match=f"^{re.escape(words)}"):
+        open_checked()
 
 
 def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: Project) -> None:

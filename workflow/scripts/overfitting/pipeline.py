@@ -202,8 +202,8 @@ def open_checked() -> Pipeline:
         pipeline = Pipeline()
         if "params" not in pipeline.changed:
             return pipeline
-    except Exception:
-        _refuse_wrong_params()  # whatever DVC stumbled over, this says it better
+    except (UserError, TypeError, RecursionError):  # what DVC raises over a wrong params.yaml
+        _refuse_wrong_params()  # says it better
         raise
     _refuse_wrong_params()
     command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--quiet"]
