@@ -2,6 +2,7 @@
 
 CORES ?= 4
 BENCH ?=
+BASE ?= main
 BIN := .venv/bin
 # The first of these that TensorFlow has packages for; or choose: make PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
-.PHONY: all help test lint bench check lock schema clean
+.PHONY: all help test lint bench check review lock schema clean
 .DEFAULT_GOAL := all
 
 all: .venv/installed ## run the pipeline on the real data; say where the report is
@@ -38,6 +39,9 @@ bench: .venv/installed ## measure speed and memory; about two hours
 
 check: .venv/installed ## say whether both engines, dvc.lock, reports and params agree
 	@$(BIN)/python workflow/scripts/check.py
+
+review: .venv/installed ## Markdown for a pull request: what changed since BASE, what is noise
+	@$(BIN)/python workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
 
 lock: .venv/installed-for-development ## renew the locks after a change of pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --universal --upgrade --generate-hashes \

@@ -5,6 +5,8 @@
 # `snakemake --cores 4` brings the report up to date. `--forceall` retrains nothing, as DVC
 # skips what is unchanged; `dvc repro --force --single-item STAGE` does.
 
+import csv
+import subprocess
 import sys
 from pathlib import Path
 
@@ -43,6 +45,45 @@ def inputs(rule):
     return of_job
 
 
+CATEGORIES = {
+    "Report": ["report", "metrics"],
+    "Gap": ["gap", "split"],
+    "Curves": ["curves"],
+    "Claims": ["claims"],
+    "Shift": ["shift", "corruptions", "corruption_errors", "corrupted"],
+    "Calibration": ["reliability"],
+    "Errors": ["confusion", "classes", "disagreements"],
+    "Data": ["augmentation", "samples"],
+}
+
+
+def shown(outs):
+    """Give outs a place and a caption in `snakemake --report`."""
+    place = {name: category for category, names in CATEGORIES.items() for name in names}
+    for out in map(Path, outs):
+        category = place[out.stem]
+        yield report(
+            update(str(out)),
+            category=category,
+            caption=f"workflow/captions/{category.lower()}.rst",
+            labels={"shows": out.stem.replace("_", " "), "as": out.suffix[1:]},
+        )
+
+
+# What `snakemake --report` says beside the results: what differs from run to run.
+report: "workflow/captions/workflow.rst"
+
+
+config["commit"] = subprocess.run(
+    ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+).stdout.strip()
+config["benchmarks"] = [
+    {"stage": path.relative_to("logs/benchmarks").with_suffix(""), **row}
+    for path in sorted(Path("logs", "benchmarks").rglob("*.tsv"))
+    for row in csv.DictReader(path.open(), delimiter="\t")
+]
+
+
 onsuccess:
     graph.settle()
 
@@ -61,9 +102,11 @@ rule report:
     input:
         inputs("report"),
     output:
-        update(graph.outputs("report")),
+        list(shown(graph.outputs("report"))),
     log:
         "logs/report.log",
+    benchmark:
+        "logs/benchmarks/report.tsv"
     conda:
         "workflow/environment.yaml"
     message:
@@ -79,6 +122,8 @@ rule download:
         update(graph.outputs("download")),
     log:
         "logs/download.log",
+    benchmark:
+        "logs/benchmarks/download.tsv"
     conda:
         "workflow/environment.yaml"
     message:
@@ -94,12 +139,31 @@ rule subset:
         update(graph.outputs("subset")),
     log:
         "logs/subset.log",
+    benchmark:
+        "logs/benchmarks/subset.tsv"
     conda:
         "workflow/environment.yaml"
     message:
         "Take the first images of each set"
     shell:
         "dvc --wait-for-lock repro --single-item subset"
+
+
+rule corruptions:
+    input:
+        inputs("corruptions"),
+    output:
+        update(graph.outputs("corruptions")),
+    log:
+        "logs/corruptions.log",
+    benchmark:
+        "logs/benchmarks/corruptions.tsv"
+    conda:
+        "workflow/environment.yaml"
+    message:
+        "Corrupt the first test images in twelve ways"
+    shell:
+        "dvc --wait-for-lock repro --single-item corruptions"
 
 
 rule train:
@@ -109,6 +173,8 @@ rule train:
         update(graph.outputs("train")),
     log:
         "logs/train/{model}-{seed}.log",
+    benchmark:
+        "logs/benchmarks/train/{model}-{seed}.tsv"
     conda:
         "workflow/environment.yaml"
     threads: 1
@@ -127,6 +193,8 @@ rule evaluate:
         update(graph.outputs("evaluate")),
     log:
         "logs/evaluate/{model}-{seed}.log",
+    benchmark:
+        "logs/benchmarks/evaluate/{model}-{seed}.tsv"
     conda:
         "workflow/environment.yaml"
     threads: 1

@@ -29,7 +29,10 @@ class Checkout:
 
     @classmethod
     def finished(cls, folder: Path) -> "Checkout":
-        """Clone the last commit and bring it up to date, with the help of this folder's cache."""
+        """Clone the last commit and bring it up to date, with the help of this folder's cache.
+
+        Without tests of robustness: what is measured is the lesson's own work.
+        """
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
         checkout = cls(folder)
         if (cache := ROOT / ".dvc" / "cache").exists():
@@ -38,6 +41,7 @@ class Checkout:
         (folder / ".venv").symlink_to(Path(sys.prefix))
         for lock in folder.glob("requirements*.txt"):
             os.utime(lock, (0, 0))  # `make` installs where a lock is newer than .venv
+        checkout.edit(lambda params: params["robustness"].update(test_size=0))
         print("bringing a clone up to date; without `make` before, this trains all models")
         checkout.run("snakemake", "--cores", "4")
         return checkout
@@ -52,14 +56,16 @@ class Checkout:
 
     @contextmanager
     def with_raw_files_only(
-        self, seeds: list[int], epochs: int | None = None
+        self, seeds: list[int], epochs: int | None = None, stressed: int = 0
     ) -> Iterator["Checkout"]:
         """Give a copy in which the data are downloaded and nothing else was ever run."""
         with self.copied() as checkout:
             for made in ("models", "results", "data/subset", ".snakemake", ".dvc/cache/runs"):
                 shutil.rmtree(checkout.folder / made)
-            (checkout.folder / "dvc.lock").unlink()
+            for made in ("dvc.lock", "data/corrupted.npz"):
+                (checkout.folder / made).unlink()
             checkout.edit(lambda params: params.update(seeds=seeds))
+            checkout.edit(lambda params: params["robustness"].update(test_size=stressed))
             if epochs:
                 checkout.edit(lambda params: params["training"].update(epochs=epochs))
             for stage in ("params", "download"):

@@ -133,6 +133,13 @@ def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
         ),
         ("a param edited, overhead beyond the retraining", overhead(found), 0.15, False),
         (
+            "tests of robustness, 1,000 images: cost beyond the whole job (wall time)",
+            of("whole", "pipeline, tests of robustness", "wall") / of("whole", "pipeline", "wall")
+            - 1,
+            0.20,
+            False,
+        ),
+        (
             "peak memory of one process at 15,000 images, MiB",
             of("whole", "pipeline", "peak"),
             900,
@@ -171,6 +178,7 @@ def whole(found: Results) -> str:
         ]
         for case, name in {
             "pipeline": "`snakemake --cores 4`: subset, both trainings, both evaluations, report",
+            "pipeline, tests of robustness": "the same with the default's tests of robustness",
             "lesson": "the lesson's script: both trainings, one after the other",
         }.items()
     ]

@@ -17,6 +17,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import machine
@@ -27,6 +28,7 @@ from overfitting.console import run_script
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
 COLUMNS = ["section", "case", "round", "figure", "value"]
+ROBUSTNESS = 1000  # test images that are shifted and corrupted by default
 GROWTH_SEEDS = [1, 2, 4, 8]
 GROWTH_IMAGES = [3000, 15000, 30000, 60000]
 GROWTH_EPOCHS = 1  # the overhead of a seed weighs most when its training is short
@@ -65,12 +67,12 @@ def whole(finished: Checkout, number: int) -> Figures:
     can be compared over the rounds.
     """
 
-    def pipeline() -> Figures:
-        with finished.with_raw_files_only(seeds=[number]) as checkout:
+    def pipeline(case: str, stressed: int) -> Figures:
+        with finished.with_raw_files_only([number], stressed=stressed) as checkout:
             figures = checkout.timed("snakemake", "--cores", "4")
             metrics = json.loads((checkout.folder / "reports" / "metrics.json").read_text())
             yield (
-                "pipeline",
+                case,
                 figures
                 | {
                     f"test accuracy, {model}": metrics[model]["test_accuracy"]
@@ -88,7 +90,12 @@ def whole(finished: Checkout, number: int) -> Figures:
             | {f"test accuracy, {model}": measured[model]["test_accuracy"] for model in measured},
         )
 
-    yield from in_turn(number, [pipeline, lesson])
+    ways = [
+        partial(pipeline, "pipeline", 0),
+        partial(pipeline, "pipeline, tests of robustness", ROBUSTNESS),
+        lesson,
+    ]
+    yield from in_turn(number, ways)
 
 
 def training(finished: Checkout, number: int) -> Figures:

@@ -155,6 +155,7 @@ def make_project(folder: Path) -> Project:
     def shorten(content: Any) -> None:
         content["data"].update(train_size=150, test_size=50, sources=["$FASHION_MNIST_DIR"])
         content["training"].update(epochs=2)
+        content["robustness"].update(test_size=10)
         del content["seeds"][1:]
 
     project.edit(shorten)

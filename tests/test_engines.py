@@ -12,6 +12,7 @@ from conftest import BIN, Project, ran
 ALL = {
     "download",
     "subset",
+    "corruptions",
     "train@baseline-0",
     "train@regularized-0",
     "evaluate@baseline-0",
@@ -129,7 +130,7 @@ def test_6_a_clone_that_pulls(project: Project, tmp_path: Path) -> None:
         # An equal result stops the wave: nothing is trained again.
         ("workflow/scripts/subset.py", ALL - {"download"}, {"subset"}),
         (
-            "workflow/scripts/overfitting/measures.py",
+            "workflow/scripts/overfitting/inference.py",
             {"evaluate@baseline-0", "evaluate@regularized-0", "report"},
             {"evaluate@baseline-0", "evaluate@regularized-0"},
         ),
@@ -156,8 +157,8 @@ def test_9_models_and_seeds_come_and_go(project: Project) -> None:
     project.assert_up_to_date()
     assert project.metrics() == {"baseline": before["baseline"]}
     page = (project.folder / "reports" / "report.html").read_text()
-    assert "<td>0.848" not in page
-    assert ">regularized<" not in page
+    assert "0.848 / 0.872" not in page
+    assert '<th scope="row">regularized' not in page
 
     project.edit(lambda params: params["seeds"].append(3))
     added = {"train@baseline-3", "evaluate@baseline-3", "report"}

@@ -276,8 +276,9 @@ def test_damaged_or_foreign_weights_are_refused(project: Project) -> None:
     results = "results/regularized/0"
     command = [
         *("python", "workflow/scripts/evaluate.py", "regularized", "0"),
-        *("data/subset/train.npz", "data/subset/test.npz", WEIGHTS),
-        *(f"{results}/training.json", "evaluation.json", "seen.npz"),
+        *(f"data/{name}.npz" for name in ("subset/train", "subset/test", "subset/whole_test")),
+        *("data/corrupted.npz", WEIGHTS, f"{results}/training.json"),
+        *("evaluation.json", "predictions.npz", "seen.npz"),
     ]
     assert project.run(*command).returncode == 0
     for damage in (weights.read_bytes()[:-1] + b"?", b"PK\x03\x04 not weights at all"):

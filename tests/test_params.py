@@ -52,6 +52,7 @@ def refusal(folder: Path, text: str) -> list[str]:
 
 TRAIN_SIZE = r"^  train_size:.*"
 TEST_SIZE = r"^  test_size:.*"
+STRESSED = r"^robustness:.*\n  test_size:.*"
 EPOCHS = r"^  epochs:.*"
 BATCH_SIZE = r"^  batch_size:.*"
 SPLIT = r"^  validation_split:.*"
@@ -139,6 +140,12 @@ REFUSED = [
     ((TRAIN_SIZE, "  train_size: 1"), "data.train_size = 1", SIZES),
     ((TEST_SIZE, "  test_size: 10001"), "data.test_size = 10001", "at least 1 and at most 10000"),
     ((TEST_SIZE, "  test_size: 0"), "data.test_size = 0", "at least 1 and at most 10000"),
+    (
+        (STRESSED, "robustness:\n  test_size: -1"),
+        "robustness.test_size = -1",
+        "at least 0 and at most 10000",
+    ),
+    ((STRESSED, "robustness:\n  test_size: 10001"), "robustness.test_size = 10001", "at most"),
     ((SPLIT, "  validation_split: 0"), "training.validation_split = 0", "above 0 and below 1"),
     ((SPLIT, "  validation_split: 1"), "training.validation_split = 1", "above 0 and below 1"),
     ((RATE, "  learning_rate: 0"), "training.learning_rate = 0", "a number above 0"),
@@ -313,6 +320,7 @@ def test_accepts_the_ends_of_the_ranges(tmp_path: Path) -> None:
         edited(
             (TRAIN_SIZE, "  train_size: 60000"),
             (TEST_SIZE, "  test_size: 10000"),
+            (STRESSED, "robustness:\n  test_size: 0"),
             (EPOCHS, "  epochs: 1000"),
             (BATCH_SIZE, "  batch_size: 1"),
             (SEEDS, "seeds: [4294967295, 0]"),
@@ -330,6 +338,7 @@ DECLARED = {
     "params": set(),
     "download": {"data.sources"},
     "subset": {"data.train_size", "data.test_size"},
+    "corruptions": {"robustness.test_size"},
     "train": {"training", "models.regularized"},
     "evaluate": {"training.validation_split", "models.regularized"},
     "report": {"compare", "seeds"},

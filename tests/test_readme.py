@@ -6,7 +6,7 @@ import pandas as pd
 import ruamel.yaml
 from conftest import ROOT
 
-from overfitting import pages
+from overfitting import tables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
@@ -21,7 +21,7 @@ def table_rows(start: str) -> list[list[str]]:
 
 def test_its_result_is_that_of_the_committed_report() -> None:
     header, *rows = table_rows("model")
-    table = pages.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
+    table = tables.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
     columns = [table.header.index(name) for name in header]
     assert rows == [[row[column] for column in columns] for row in table.rows]
 

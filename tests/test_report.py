@@ -2,17 +2,29 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
+from made_up import MODELS, STRESSED, checkout, write_run
 
-from overfitting import datasets, figures, measures, pages, results
+import report
+from overfitting import datasets, predictions, results, tables
+from overfitting.corruptions import CORRUPTIONS
 from overfitting.errors import UserError
-from overfitting.statistics import t_interval
+from overfitting.params import load_yaml
+
+ARGUMENTS = [
+    "results",
+    "data/subset/train.npz",
+    "data/subset/test.npz",
+    "data/corrupted.npz",
+    "data/SHA256SUMS",
+    "workflow/templates",
+    "reports",
+]
 
 
 def run(model: str, seed: int, train: float, test: float, printed: float) -> dict[str, Any]:
@@ -28,6 +40,9 @@ def run(model: str, seed: int, train: float, test: float, printed: float) -> dic
         "train": part(train),
         "validation": part(0.7),
         "test": part(test),
+        "whole_test": part(test - 0.01),
+        "calibration": {"ece": 0.05, "brier": 0.2},
+        "robustness": {"corruptions": {"rotation": [0.6, 0.5], "shear": [0.4, 0.3]}},
         "history": {
             "accuracy": [0.5, printed],
             "loss": [1.0, 0.5],
@@ -46,22 +61,7 @@ RUNS = [
 ]
 
 
-def test_measures_on_cases_worked_by_hand() -> None:
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.25, 0.5, 0.25]])
-    labels = np.array([0, 2, 0])
-    assert measures.accuracy(probabilities, labels) == pytest.approx(2 / 3)
-    by_hand = -(math.log(0.5) + math.log(0.7) + math.log(0.25)) / 3
-    assert measures.cross_entropy(probabilities, labels) == pytest.approx(by_hand)
-    certain = np.array([[0.0, 1.0]])
-    assert math.isfinite(measures.cross_entropy(certain, np.array([0])))
-
-
-def test_t_interval_on_a_published_case() -> None:
-    # Student's own first sample (1908): additional hours of sleep by hyoscyamine, ten patients.
-    sleep = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
-    low, high = t_interval(sleep)
-    assert (low, high) == pytest.approx((-0.5297804, 2.0297804), abs=1e-6)  # t.test of R
-    assert all(math.isnan(bound) for bound in t_interval(np.array([0.5])))
+# Tables
 
 
 def test_gap_table_by_hand() -> None:
@@ -85,12 +85,18 @@ def test_metrics_are_few_rounded_and_never_nan() -> None:
         "val_accuracy": 0.7,
         "test_accuracy": 0.88,
         "gap": 0.07,
-        "lesson_gap": 0.06,
         "gap_sd": 0.0141,
+        "lesson_gap": 0.06,
+        "test_loss": 0.12,
+        "ece": 0.05,
+        "corrupted_accuracy": 0.45,
         "epochs_run": 2.0,
     }
-    one_seed = results.metrics(results.gap_table(results.runs_table(RUNS[:1])))
+    one_seed = results.metrics(
+        results.gap_table(results.runs_table([RUNS[0] | {"robustness": None}]))
+    )
     assert one_seed["baseline"]["gap_sd"] is None
+    assert one_seed["baseline"]["corrupted_accuracy"] is None
     json.dumps(one_seed, allow_nan=False)
 
 
@@ -104,6 +110,30 @@ def test_curves_keep_every_epoch_and_their_means() -> None:
     assert last.loc["validation", "loss"] == pytest.approx(0.6)
 
 
+def test_the_lowest_validation_loss_is_that_of_the_mean() -> None:
+    losses = {0: [1.0, 0.5, 0.9], 1: [1.0, 0.8, 0.3]}  # means 1, 0.65, 0.6
+    runs = [
+        RUNS[seed] | {"history": dict.fromkeys(results.CURVES, loss) | {"best_epoch": 3}}
+        for seed, loss in losses.items()
+    ]
+    assert results.lowest_val_loss(results.curves_table(runs)).to_dict() == {"baseline": 3}
+    runs[1]["history"] = dict.fromkeys(results.CURVES, losses[1][:2]) | {"best_epoch": 2}
+    assert results.lowest_val_loss(results.curves_table(runs)).to_dict() == {"baseline": 2}
+
+
+def test_words_of_numbers() -> None:
+    assert tables.signed(-0.024) == "\N{MINUS SIGN}0.024"
+    assert tables.signed(0.066) == "+0.066"
+    assert tables.signed(-0.0) == "+0.000"
+    assert tables.share(float("nan")) == "–"
+    assert tables.share(None) == "–"
+    assert tables.points(-0.0621) == "\N{MINUS SIGN}6.2"
+    assert tables.points(float("nan")) == "–"
+
+
+# Results as files
+
+
 def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a/0/training\.json is missing or damaged"):
         results.load_runs(tmp_path, ["a"], [0])
@@ -111,6 +141,19 @@ def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
     (tmp_path / "a" / "0" / "training.json").write_text("{")
     with pytest.raises(UserError, match=r"a/0/training\.json is missing or damaged"):
         results.load_runs(tmp_path, ["a"], [0])
+    with pytest.raises(UserError, match=r"a/0/predictions\.npz is missing"):
+        predictions.load(tmp_path, ["a"], [0])
+
+
+def test_runs_on_other_images_are_not_compared(tmp_path: Path) -> None:
+    for model in MODELS[:2]:
+        write_run(tmp_path, model, 0)
+    path = tmp_path / "regularized" / "0" / "predictions.npz"
+    names = ("probabilities", "labels", "shifted", "corrupted")
+    arrays = dict(zip(names, datasets.load_examples(path, *names), strict=True))
+    datasets.save_examples(path, **(arrays | {"labels": arrays["labels"][::-1]}))
+    with pytest.raises(UserError, match="regularized: its runs were tested on other images"):
+        predictions.load(tmp_path, MODELS[:2], [0])
 
 
 def test_only_runs_that_are_asked_for_stay(tmp_path: Path) -> None:
@@ -124,75 +167,165 @@ def test_only_runs_that_are_asked_for_stay(tmp_path: Path) -> None:
     )
 
 
-def draw_all() -> dict[str, Any]:
-    images = np.arange(20 * 28 * 28, dtype=np.uint32).reshape(20, 28, 28).astype(np.uint8)
-    curves = results.curves_table(RUNS)
-    return {
-        "curves": figures.curves(curves),
-        "gap": figures.gap_per_epoch(curves),
-        "augmentation": figures.augmentation_grid(
-            {"stacked": (images[:3], np.stack([images[:3]] * 4, axis=1))}
-        ),
-        "samples": figures.samples(images, np.arange(20) % 10),
-    }
+# The whole report
 
 
-def test_figures_are_the_same_bytes_and_have_titles_and_labels(tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        for name, figure in draw_all().items():
-            for axis in figure.axes:
-                assert axis.get_title() or name == "augmentation"
-                assert axis.get_ylabel()
-            figures.save(figure, tmp_path / folder / f"{name}.svg")
-    for path in sorted((tmp_path / "first").iterdir()):
-        assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
-        ElementTree.parse(path)
-
-
-def test_curves_show_every_seed_faint_and_the_mean_strong() -> None:
-    axis = figures.curves(results.curves_table(RUNS)).axes[0]
-    faint = [line for line in axis.lines if line.get_alpha() == figures.FAINT]
-    assert len(faint) == 2 * 2  # seeds × (training, validation)
-    strong = [line for line in axis.lines if np.size(line.get_xdata()) > 1 and line not in faint]
-    assert len(strong) == 2
-    assert {line.get_linestyle() for line in strong} == {"-", "--"}  # readable without colour
+def make_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+    """Run the stage on what `made_up.checkout` laid out; return Markdown and HTML."""
+    monkeypatch.chdir(folder)
+    report.main(ARGUMENTS)
+    pages = (folder / "reports" / name for name in ("report.md", "report.html"))
+    markdown, html = (page.read_text(encoding="utf-8") for page in pages)
+    return markdown, html
 
 
 @pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (8, 20)])
-def test_pages_for_any_number_of_models_and_seeds(tmp_path: Path, models: int, seeds: int) -> None:
-    runs = [run(f"m{m}", s, 0.9, 0.8, 0.85) for m in range(models) for s in range(seeds)]
-    gaps = results.gap_table(results.runs_table(runs))
-    figures_of_page = {}
-    for name in ("curves", "gap", "augmentation", "samples"):
-        figures_of_page[name] = tmp_path / f"{name}.svg"
-    drawn = draw_all() | {"curves": figures.curves(results.curves_table(runs))}
-    for name, figure in drawn.items():
-        figures.save(figure, figures_of_page[name])
-    context = {
-        "gap_table": pages.gap_table(gaps),
-        "seeds": list(range(seeds)),
-        "parts": {"train": 80, "validation": 20, "test": 50},
-        "figures": figures_of_page,
-    }
-    templates = Path(__file__).parents[1] / "workflow" / "templates"
-    markdown = pages.render(templates / "report.md.j2", **context)
-    html = pages.render(templates / "report.html.j2", **context)
+def test_any_number_of_models_and_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: int, seeds: int
+) -> None:
+    checkout(tmp_path, MODELS[:models], list(range(seeds)))
+    markdown, html = make_report(tmp_path, monkeypatch)
+    outs = load_yaml(Path("dvc.yaml"))["stages"]["report"]
+    promised = {path for entry in outs["outs"] + outs["metrics"] for path in entry}
+    written = {str(path) for path in Path("reports").rglob("*") if path.is_file()}
+    assert written == promised  # nothing more, and nothing is missing
+    assert html.count("<svg ") == len(list(Path("reports/figures").iterdir()))
     for page in (markdown, html):
-        assert page.count("+0.100") == (models if seeds == 1 else 3 * models)
-        assert ("one seed cannot give" in page) == (seeds == 1)
-    assert markdown.count("\n| m") == models + 1  # and the header
-    assert html.count("<svg") == 4
-    assert html.count('id="') == len({part.split('"')[0] for part in html.split('id="')[1:]})
+        assert ("One seed." in page) == (seeds == 1)
+        assert ("no verdict is passed" in page) == (seeds == 1)
+        assert (f"undecided at {seeds} seed" in page) or seeds > 1
+        assert ("Add a second one" in page) == (models == 1)
+        for model in MODELS[:models]:
+            assert model in page
+        assert "nan" not in page.lower().replace("finance", "")
     for outside in ("src=", "<link", "@import", "<script"):
         assert outside not in html
+    assert list(json.loads(Path("reports/metrics.json").read_text())) == MODELS[:models]
 
 
-def test_words_of_numbers() -> None:
-    assert pages.signed(-0.024) == "\N{MINUS SIGN}0.024"
-    assert pages.signed(0.066) == "+0.066"
-    assert pages.signed(-0.0) == "+0.000"
-    assert pages.share(float("nan")) == "–"
-    assert pages.share(None) == "–"
+def test_without_robustness_the_rest_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout(tmp_path, MODELS[:2], [0, 1], stressed=0)
+    markdown, _ = make_report(tmp_path, monkeypatch)
+    assert "Not measured: `robustness.test_size` in `params.yaml` is 0." in markdown
+    assert "### Claim 3" in markdown
+    assert "degrades more gracefully" not in markdown
+
+
+def test_same_results_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    contents = []
+    for name in ("first", "a second folder"):
+        (tmp_path / name).mkdir()
+        checkout(tmp_path / name, MODELS[:2], [0, 1])
+        make_report(tmp_path / name, monkeypatch)
+        files = sorted(path for path in Path("reports").rglob("*") if path.is_file())
+        contents.append({str(path): path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+
+
+def test_the_verdicts_follow_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn the results round: what the page says turns round with them."""
+    checkout(tmp_path, MODELS[:2], [0, 1, 2])
+    for seed in range(3):
+        for model, train in (("baseline", 0.99), ("regularized", 0.5)):
+            path = tmp_path / "results" / model / str(seed) / "evaluation.json"
+            evaluation = json.loads(path.read_text())
+            evaluation["train"]["accuracy"] = train
+            evaluation["test"]["accuracy"] = 0.8 + seed / 1000
+            path.write_text(json.dumps(evaluation))
+    markdown, _ = make_report(tmp_path, monkeypatch)
+    assert "that it overfits holds" in markdown
+    assert "that it is smaller holds" in markdown
+    for seed in range(3):
+        folders = [tmp_path / "results" / model / str(seed) for model in MODELS[:2]]
+        first, second = (folder / "evaluation.json" for folder in folders)
+        swapped = second.read_text(), first.read_text()
+        first.write_text(swapped[0])
+        second.write_text(swapped[1])
+    shutil.rmtree(tmp_path / "reports")
+    markdown, _ = make_report(tmp_path, monkeypatch)
+    assert "that it overfits does not hold" in markdown
+    assert "that it is smaller does not hold" in markdown
+
+
+# Predictions as tables
+
+
+def test_corruptions_as_a_table_by_hand(tmp_path: Path) -> None:
+    for model in MODELS[:2]:
+        write_run(tmp_path, model, 4)
+    found = predictions.load(tmp_path, MODELS[:2], [4])
+    plain, augmented = {"flip": None, "translation": 0.0}, {"flip": "horizontal"}
+    table = predictions.corruption_table(found, [4], {"baseline": plain, "regularized": augmented})
+    assert len(table) == 2 * len(CORRUPTIONS) * 6
+    assert set(table["seed"]) == {4}
+    one = table[(table["model"] == "regularized") & (table["corruption"] == "shear")]
+    number = list(CORRUPTIONS).index("shear")
+    expected = [
+        found["regularized"].shifted[0, 4, 4].mean(),
+        *found["regularized"].corrupted[0, number].mean(axis=-1),
+    ]
+    assert one["accuracy"].tolist() == pytest.approx(expected)
+    assert table[table["matched"]]["corruption"].unique().tolist() == ["horizontal_flip"]
+
+    errors = predictions.corruption_errors(table).set_index(["model", "corruption"])["error"]
+    assert (errors["baseline"] == 1).all()
+    wrong = [
+        (~found[model].corrupted[0, number]).mean(axis=-1).sum()
+        for model in ("regularized", "baseline")
+    ]
+    assert errors["regularized", "shear"] == pytest.approx(wrong[0] / wrong[1])
+    held_out = [name for name in CORRUPTIONS if name != "horizontal_flip"]
+    assert errors["regularized", "mCE, held out"] == pytest.approx(
+        errors["regularized"][held_out].mean()
+    )
+    assert errors["regularized", "mCE"] == pytest.approx(
+        errors["regularized"][list(CORRUPTIONS)].mean()
+    )
+
+
+def test_what_is_disputed_most_comes_first() -> None:
+    labels = np.array([3, 3, 3])
+
+    def model(*of_label: float) -> predictions.Predictions:
+        probabilities = np.zeros((1, 3, 10), dtype=np.float32)
+        probabilities[0, :, 3] = of_label
+        probabilities[0, :, 5] = 1 - np.array(of_label)
+        none = np.zeros((1, 9, 9, STRESSED), dtype=bool)
+        return predictions.Predictions(probabilities, labels, none, none)
+
+    found = {"a": model(0.9, 0.6, 0.1), "b": model(0.8, 0.1, 0.1)}
+    images = np.arange(3 * 28 * 28, dtype=np.uint32).reshape(3, 28, 28).astype(np.uint8)
+    shown = predictions.disputed(found, images, 2)
+    assert [one.index for one in shown] == [1, 0]
+    assert shown[0].label == "Dress"
+    assert shown[0].predicted == {"a": ["Dress"], "b": ["Sandal"]}
+    assert np.array_equal(shown[0].image, images[1])
+
+
+def test_class_changes_and_confusions_by_hand() -> None:
+    labels = np.array([0, 0, 1])
+
+    def model(*predicted: int) -> predictions.Predictions:
+        none = np.zeros((1, 9, 9, 0), dtype=bool)
+        return predictions.Predictions(
+            np.eye(10, dtype=np.float32)[list(predicted)][np.newaxis], labels, none, none
+        )
+
+    found = {"a": model(0, 1, 1), "b": model(0, 0, 5)}
+    changes = predictions.class_changes(found, [7])
+    assert changes[changes["model"] == "b"]["change"].tolist() == [0.5, -1.0]  # two classes only
+    assert set(changes["seed"]) == {7}
+    counts = predictions.confusions(found)
+    assert counts["a"][0, 1] == counts["a"][0, 0] == counts["a"][1, 1] == 1
+    table = predictions.confusion_table(counts)
+    assert table["images"].sum() == 6
+    row = table[(table["model"] == "b") & (table["images"] > 0)].iloc[-1]
+    assert (row["actual"], row["predicted"]) == ("Trouser", "Sandal")
+
+
+# Files of examples
 
 
 def test_examples_are_refused_when_damaged(tmp_path: Path) -> None:
@@ -233,11 +366,3 @@ def test_first_images_and_what_does_not_fit() -> None:
     assert scaled.shape == (1, 28, 28, 1)
     assert scaled.dtype == np.float32
     assert scaled.max() == 1.0
-
-
-def test_seeds_that_stop_early_end_the_mean_line() -> None:
-    table = results.curves_table(RUNS)
-    shorter = table[~((table["seed"] == 1) & (table["epoch"] == 2))]
-    axis = figures.gap_per_epoch(pd.DataFrame(shorter)).axes[0]
-    means = [line for line in axis.lines if line.get_linewidth() == 2.5]
-    assert all(np.size(line.get_xdata()) == 1 for line in means)

@@ -47,6 +47,8 @@ def expected(key: tuple[str, ...]) -> set[str]:
             return {"download"}
         case ("data", _):
             return {"subset"}
+        case ("robustness", _):
+            return {"corruptions"}
         case ("training", "validation_split"):
             stages, models = ("train", "evaluate"), ["baseline", "regularized"]
         case ("training", _):
@@ -152,9 +154,22 @@ def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: 
 
 def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
     project.edit(lambda content: content["data"].update(test_size=60))
-    again = {"subset", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
+    corrupted = project.folder / "data" / "corrupted.npz"
+    before = corrupted.read_bytes()
+    again = {"subset", "corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
     assert ran(project.snakemake()) == again
     project.assert_up_to_date()
+    assert corrupted.read_bytes() == before  # it holds the first images, whatever follows them
+
+
+def test_without_robustness_there_is_a_report(project: Project) -> None:
+    project.edit(lambda content: content["robustness"].update(test_size=0))
+    again = {"corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
+    assert ran(project.repro()) == again
+    project.assert_up_to_date()
+    assert "`robustness.test_size` in `params.yaml` is 0" in (
+        project.folder / "reports" / "report.md"
+    ).read_text(encoding="utf-8")
 
 
 def test_the_files_between_stages_are_those_that_dvc_knows(

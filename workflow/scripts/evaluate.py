@@ -2,10 +2,15 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from overfitting import datasets, measures, params
+import numpy as np
+
+from overfitting import datasets, measures, params, robustness
 from overfitting.console import native_messages_in_log, run_script, start_log
+from overfitting.corruptions import CORRUPTIONS
 from overfitting.errors import UserError
 from overfitting.files import sha256, write_text
 
@@ -19,9 +24,12 @@ def main(argv: list[str]) -> None:
     parser.add_argument("seed", type=int)
     parser.add_argument("train", type=Path, help="training subset (.npz)")
     parser.add_argument("test", type=Path, help="test subset (.npz)")
+    parser.add_argument("whole_test", type=Path, help="whole test set (.npz)")
+    parser.add_argument("corrupted", type=Path, help="the first test images, corrupted (.npz)")
     parser.add_argument("weights", type=Path, help="the trained weights (.weights.h5)")
     parser.add_argument("history", type=Path, help="the history of the training (.json)")
     parser.add_argument("evaluation", type=Path, help="measurements to write (.json)")
+    parser.add_argument("predictions", type=Path, help="what was predicted, to write (.npz)")
     parser.add_argument("seen", type=Path, help="images as training sees them, to write (.npz)")
     arguments = parser.parse_args(argv)
     log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
@@ -30,6 +38,10 @@ def main(argv: list[str]) -> None:
     refuse_other_weights(arguments.weights, arguments.history)
     images, labels = datasets.load_examples(arguments.train, "images", "labels")
     test_images, test_labels = datasets.load_examples(arguments.test, "images", "labels")
+    whole_test = datasets.load_examples(arguments.whole_test, "images", "labels")
+    corrupted = dict(
+        zip(CORRUPTIONS, datasets.load_examples(arguments.corrupted, *CORRUPTIONS), strict=True)
+    )
     share = model.training.validation_split or declared["training.validation_split"]
     split = params.split_at(len(images), share)
 
@@ -38,23 +50,51 @@ def main(argv: list[str]) -> None:
         from overfitting import determinism, inference
 
     determinism.be_deterministic(arguments.seed)
-    network = inference.load(model, arguments.weights)
-    measured: dict[str, object] = {"augmentation": model.augmentation.model_dump()}
+    predict = partial(inference.predict, inference.load(model, arguments.weights))
+    measured: dict[str, Any] = {"augmentation": model.augmentation.model_dump()}
     for name, part_images, part_labels in [
         ("train", images[:split], labels[:split]),
         ("validation", images[split:], labels[split:]),
+        ("whole_test", *whole_test),
         ("test", test_images, test_labels),
     ]:
-        probabilities = inference.predict(network, part_images)
-        measured[name] = {
-            "images": len(part_labels),
-            "accuracy": measures.accuracy(probabilities, part_labels),
-            "cross_entropy": measures.cross_entropy(probabilities, part_labels),
-        }
-        log.info("%s: %s", name, measured[name])
+        probabilities = predict(part_images)
+        measured[name] = quality(probabilities, part_labels)
+        log.info("%s: accuracy %.4f", name, measured[name]["accuracy"])
+    measured["calibration"] = {
+        "ece": measures.expected_calibration_error(probabilities, test_labels),
+        "brier": measures.brier(probabilities, test_labels),
+    }
+
+    stressed = next(iter(corrupted.values())).shape[1]
+    first, their_labels = test_images[:stressed], test_labels[:stressed]
+    log.info("robustness: %d images, shifted", stressed)
+    when_shifted = robustness.recognised_when_shifted(predict, first, their_labels)
+    log.info("robustness: %d images, corrupted", stressed)
+    when_corrupted = robustness.recognised_when_corrupted(predict, corrupted, their_labels)
+    measured["robustness"] = robustness.summary(when_shifted, when_corrupted)
+
+    datasets.save_examples(
+        arguments.predictions,
+        probabilities=probabilities,
+        labels=test_labels,
+        shifted=when_shifted,
+        corrupted=when_corrupted,
+    )
     seen = inference.seen_in_training(model, images[:SHOWN], DRAWS)
     datasets.save_examples(arguments.seen, images=images[:SHOWN], draws=seen)
     write_text(arguments.evaluation, json.dumps(measured, indent=1, allow_nan=False) + "\n")
+
+
+def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return accuracy, cross-entropy and the accuracy of each class (None: it has no image)."""
+    of_classes = measures.per_class_accuracy(probabilities, labels)
+    return {
+        "images": len(labels),
+        "accuracy": measures.accuracy(probabilities, labels),
+        "cross_entropy": measures.cross_entropy(probabilities, labels),
+        "per_class_accuracy": [None if np.isnan(value) else float(value) for value in of_classes],
+    }
 
 
 def refuse_other_weights(weights: Path, history: Path) -> None:

@@ -2,63 +2,248 @@
 
 import argparse
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from overfitting import datasets, figures, pages, params, results
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from overfitting import (
+    checksums,
+    claims,
+    datasets,
+    figures,
+    pages,
+    params,
+    picture_figures,
+    prediction_figures,
+    predictions,
+    results,
+    robustness_figures,
+    tables,
+)
 from overfitting.console import run_script, start_log
+from overfitting.corruptions import CORRUPTIONS
 from overfitting.files import write_text
+from overfitting.predictions import Predictions
+
+DISPUTED = 12  # images shown on which the models disagree
+PARTS = ["train", "validation", "test", "whole_test"]
+SECTIONS = {  # of the report, by the number of the claim that their figures are about
+    1: ("the gap", "the-gap"),
+    2: ("the gap in its parts", "the-gap"),
+    3: ("who errs where", "errors"),
+    4: ("accuracy under shift", "shift"),
+    7: ("reliability", "calibration"),
+}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the runs found, read and compared."""
+
+    models: list[str]
+    seeds: list[int]
+    runs: list[dict[str, Any]]
+    predictions: dict[str, Predictions]
+    by_run: pd.DataFrame
+    gaps: pd.DataFrame
+    curves: pd.DataFrame
+    claims: list[claims.Claim]
+    corruptions: pd.DataFrame
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path, help="folder with the results of all runs")
-    parser.add_argument("examples", type=Path, help="training subset (.npz)")
+    parser.add_argument("train", type=Path, help="training subset (.npz)")
+    parser.add_argument("test", type=Path, help="test subset (.npz)")
+    parser.add_argument("corrupted", type=Path, help="the first test images, corrupted (.npz)")
+    parser.add_argument("checksums", type=Path, help="SHA-256 of each raw file")
     parser.add_argument("templates", type=Path, help="folder with the templates")
     parser.add_argument("reports", type=Path, help="folder to write to")
     arguments = parser.parse_args(argv)
     declared = params.declared_by("report")
-    models, seeds = declared["compare"], declared["seeds"]
     log = start_log("report")
-
-    for removed in results.remove_other_runs(arguments.results, models, seeds):
+    for removed in results.remove_other_runs(
+        arguments.results, declared["compare"], declared["seeds"]
+    ):
         log.info("%s: no longer asked for, removed (DVC's cache keeps it)", removed)
-    runs = results.load_runs(arguments.results, models, seeds)
-    gaps = results.gap_table(results.runs_table(runs))
-    curves = results.curves_table(runs)
 
-    tables = arguments.reports / "tables"
-    write_text(tables / "gap.csv", gaps.to_csv(index=False, float_format="%.6f"))
-    write_text(
-        tables / "curves.csv", results.mean_curves(curves).to_csv(index=False, float_format="%.6f")
-    )
-    write_text(
-        arguments.reports / "metrics.json",
-        json.dumps(results.metrics(gaps), indent=2, allow_nan=False) + "\n",
-    )
+    found = compare(arguments.results, declared["compare"], declared["seeds"])
+    log.info("%d runs read and compared", len(found.runs))
+    for name, table in tables_of(found).items():
+        text = table.to_csv(index=False, float_format="%.6f")
+        write_text(arguments.reports / "tables" / f"{name}.csv", text)
+    metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
+    write_text(arguments.reports / "metrics.json", metrics + "\n")
 
-    images, labels = datasets.load_examples(arguments.examples, "images", "labels")
-    drawn = {
-        "curves": figures.curves(curves),
-        "gap": figures.gap_per_epoch(curves),
-        "augmentation": figures.augmentation_grid(
-            results.seen_in_training(arguments.results, runs)
-        ),
-        "samples": figures.samples(images, labels),
+    drawings = {
+        **learning(found),
+        **under_shift(found, arguments.test, arguments.corrupted),
+        **of_predictions(found, arguments.test),
+        **pictures(found, arguments.results, arguments.train),
     }
-    paths = {name: arguments.reports / "figures" / f"{name}.svg" for name in drawn}
-    for name, figure in drawn.items():
-        figures.save(figure, paths[name])
+    for name, draw in drawings.items():
+        figures.save(draw(), arguments.reports / "figures" / f"{name}.svg")
+        log.info("figure %s drawn", name)
 
-    for page in ("report.md", "report.html"):
-        text = pages.render(
-            arguments.templates / f"{page}.j2",
-            gap_table=pages.gap_table(gaps),
-            seeds=seeds,
-            parts={part: runs[0][part]["images"] for part in ("train", "validation", "test")},
-            figures=paths,
-        )
-        write_text(arguments.reports / page, text)
+    markdown = pages.render(
+        arguments.templates / "report.md.j2",
+        **words(found, checksums.read_checksums(arguments.checksums)),
+    )
+    write_text(arguments.reports / "report.md", markdown)
+    page = pages.page(markdown, arguments.reports, arguments.templates / "page.html.j2")
+    write_text(arguments.reports / "report.html", page)
     log.info("written to %s", arguments.reports / "report.html")
+
+
+def compare(folder: Path, models: list[str], seeds: list[int]) -> Found:
+    """Read the results of all runs and compare them."""
+    runs = results.load_runs(folder, models, seeds)
+    predicted = predictions.load(folder, models, seeds)
+    augmentations = {run["model"]: run["augmentation"] for run in runs}
+    by_run = results.runs_table(runs)
+    return Found(
+        models,
+        seeds,
+        runs,
+        predicted,
+        by_run,
+        results.gap_table(by_run),
+        results.curves_table(runs),
+        claims.judge(by_run, predicted, augmentations),
+        predictions.corruption_table(predicted, seeds, augmentations),
+    )
+
+
+def tables_of(found: Found) -> dict[str, pd.DataFrame]:
+    """Return the tables that are kept as files, by name."""
+    return {
+        "gap": found.gaps,
+        "curves": results.mean_curves(found.curves),
+        "claims": claims.table(found.claims),
+        "corruptions": found.corruptions,
+        "reliability": predictions.reliability_table(found.predictions, found.seeds),
+        "confusion": predictions.confusion_table(predictions.confusions(found.predictions)),
+    }
+
+
+Drawings = dict[str, Callable[[], Figure]]
+
+
+def learning(found: Found) -> Drawings:
+    """Return what draws the figures of training, by name."""
+    return {
+        "split": lambda: figures.gap_split(found.by_run),
+        "curves": lambda: figures.curves(found.curves),
+        "gap": lambda: figures.gap_per_epoch(found.curves),
+    }
+
+
+def under_shift(found: Found, test: Path, corrupted: Path) -> Drawings:
+    """Return what draws the figures of shifted and corrupted images, by name."""
+    drawings: Drawings = {
+        "shift": lambda: robustness_figures.shift_maps(predictions.shift_maps(found.predictions)),
+        "corruptions": lambda: robustness_figures.corruption_curves(found.corruptions),
+        "corruption_errors": lambda: robustness_figures.corruption_errors(
+            predictions.corruption_errors(found.corruptions)
+        ),
+        "corrupted": lambda: picture_figures.corrupted_pictures(
+            {
+                name: np.stack([datasets.load_examples(test, "images")[0][0], *images[:, 0]])
+                for name, images in zip(
+                    CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
+                )
+            }
+        ),
+    }
+    if found.corruptions.empty:
+        return not_measured(drawings, "robustness.test_size is 0")
+    return drawings
+
+
+def of_predictions(found: Found, test: Path) -> Drawings:
+    """Return what draws the figures of who predicts what, by name."""
+    drawings: Drawings = {
+        "reliability": lambda: prediction_figures.reliability_diagrams(
+            predictions.reliability_table(found.predictions, found.seeds),
+            dict(zip(found.gaps["model"], found.gaps["ece"], strict=True)),
+        ),
+        "confusion": lambda: prediction_figures.confusion_matrices(
+            predictions.confusions(found.predictions), datasets.CLASSES
+        ),
+    }
+    between_models: Drawings = {
+        "classes": lambda: prediction_figures.class_changes(
+            predictions.class_changes(found.predictions, found.seeds)
+        ),
+        "disagreements": lambda: picture_figures.disagreements(
+            predictions.disputed(
+                found.predictions, datasets.load_examples(test, "images")[0], DISPUTED
+            )
+        ),
+    }
+    if len(found.models) == 1:
+        between_models = not_measured(between_models, "compare has one model")
+    return drawings | between_models
+
+
+def pictures(found: Found, folder: Path, train: Path) -> Drawings:
+    """Return what draws the figures of training images, by name."""
+    return {
+        "augmentation": lambda: picture_figures.augmentation_grid(
+            results.seen_in_training(folder, found.runs)
+        ),
+        "samples": lambda: picture_figures.samples(
+            *datasets.load_examples(train, "images", "labels")
+        ),
+    }
+
+
+def not_measured(drawings: Drawings, reason: str) -> Drawings:
+    """Replace figures by one that says why there is nothing to draw."""
+    return {
+        name: lambda: figures.not_measured("Not measured", f"In params.yaml, {reason}.")
+        for name in drawings
+    }
+
+
+def words(found: Found, data: dict[str, str]) -> dict[str, Any]:
+    """Return what the template of the report is filled with.
+
+    Args:
+        data: the SHA-256 of each raw file.
+    """
+    errors = predictions.corruption_errors(found.corruptions)
+    return {
+        "models": found.models,
+        "seeds": found.seeds,
+        "parts": {part: found.runs[0][part]["images"] for part in PARTS},
+        "robustness_images": next(iter(found.predictions.values())).shifted.shape[-1],
+        "answer": tables.answer(found.claims, found.gaps),
+        "claims": found.claims,
+        "sections": SECTIONS,
+        "findings": tables.findings,
+        "margin": f"{100 * claims.MARGIN:g} percentage point",
+        "suggestion": "baseline" if found.models == ["regularized"] else "regularized",
+        "lowest_loss": [
+            (model, epoch, int(found.curves[found.curves["model"] == model]["epoch"].max()))
+            for model, epoch in results.lowest_val_loss(found.curves).items()
+        ],
+        "tables": {
+            "gap": tables.gap_table(found.gaps),
+            "corruptions": tables.corruptions(found.corruptions, errors),
+            "other_claims": tables.other_claims(found.models),
+            "calibration": tables.calibration(found.gaps),
+            "settings": tables.settings(found.runs),
+            "versions": tables.pairs(("computed with", "version"), found.runs[0]["versions"]),
+            "data": tables.pairs(("raw file", "SHA-256"), data),
+        },
+    }
 
 
 if __name__ == "__main__":

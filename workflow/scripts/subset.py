@@ -1,7 +1,9 @@
-"""Stage subset: the first images of the training and of the test set, a file each."""
+"""Stage subset: the first images of the training and of the test set, and the whole test set."""
 
 import argparse
 from pathlib import Path
+
+import numpy as np
 
 from overfitting import checksums, datasets, params
 from overfitting.console import run_script, start_log
@@ -14,22 +16,28 @@ def main(argv: list[str]) -> None:
     parser.add_argument("raw", type=Path, help="folder with the four raw files")
     parser.add_argument("train", type=Path, help="training subset to write (.npz)")
     parser.add_argument("test", type=Path, help="test subset to write (.npz)")
+    parser.add_argument("whole_test", type=Path, help="whole test set to write (.npz)")
     arguments = parser.parse_args(argv)
     declared = params.declared_by("subset")
     log = start_log("subset")
     checksums.refuse_other_contents(arguments.raw, checksums.read_checksums(arguments.checksums))
-    for prefix, key, target in [
-        ("train", "data.train_size", arguments.train),
-        ("t10k", "data.test_size", arguments.test),
-    ]:
-        images, labels = datasets.first(
-            read_idx(arguments.raw / f"{prefix}-images-idx3-ubyte", dimensions=3),
-            read_idx(arguments.raw / f"{prefix}-labels-idx1-ubyte", dimensions=1),
-            declared[key],
-            key,
-        )
+    train = raw_examples(arguments.raw, "train")
+    test = raw_examples(arguments.raw, "t10k")
+    for target, (images, labels) in {
+        arguments.train: datasets.first(*train, declared["data.train_size"], "data.train_size"),
+        arguments.test: datasets.first(*test, declared["data.test_size"], "data.test_size"),
+        arguments.whole_test: datasets.first(*test, len(test[1]), "the whole test set"),
+    }.items():
         datasets.save_examples(target, images=images, labels=labels)
         log.info("%s: the first %d images", target, len(images))
+
+
+def raw_examples(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the images and the labels of the raw files whose names begin with `prefix`."""
+    return (
+        read_idx(folder / f"{prefix}-images-idx3-ubyte", dimensions=3),
+        read_idx(folder / f"{prefix}-labels-idx1-ubyte", dimensions=1),
+    )
 
 
 if __name__ == "__main__":

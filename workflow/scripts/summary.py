@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from overfitting import pages
+from overfitting import tables
 from overfitting.console import run_script
 
 
@@ -13,7 +13,7 @@ def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("reports", type=Path, help="folder of the report")
     arguments = parser.parse_args(argv)
-    table = pages.gap_table(pd.read_csv(arguments.reports / "tables" / "gap.csv"))
+    table = tables.gap_table(pd.read_csv(arguments.reports / "tables" / "gap.csv"))
     print(pd.DataFrame(table.rows, columns=table.header).T.to_string(header=False))
     print(f"\nThe report: {(arguments.reports / 'report.html').resolve()}")
 

@@ -20,6 +20,7 @@ def main(argv: list[str]) -> None:
     log = start_log("train", f"{arguments.model}-{arguments.seed}")
     declared = params.declared_by("train", {"model": arguments.model})
     model = declared[f"models.{arguments.model}"]
+    trained_as = params.effective_training(declared["training"], model)
     images, labels = datasets.load_examples(arguments.examples, "images", "labels")
 
     log.info("starting TensorFlow")  # takes seconds: not before the arguments are known good
@@ -28,15 +29,17 @@ def main(argv: list[str]) -> None:
 
     determinism.be_deterministic(arguments.seed)
     network, history = training.train(
-        model,
-        params.effective_training(declared["training"], model),
-        datasets.to_network_input(images),
-        labels,
-        log,
+        model, trained_as, datasets.to_network_input(images), labels, log
     )
     with written_whole(arguments.weights) as partial:
         network.save_weights(partial)
-    record = {"weights_sha256": sha256(arguments.weights), "history": history.as_dict()}
+    record = {
+        "model_settings": model.model_dump(exclude={"training"}),
+        "training": trained_as.model_dump(),
+        "versions": determinism.versions(),
+        "weights_sha256": sha256(arguments.weights),
+        "history": history.as_dict(),
+    }
     write_text(arguments.history, json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 

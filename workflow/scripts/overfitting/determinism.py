@@ -4,6 +4,7 @@ Import them from here: TensorFlow reads these settings once, when it is loaded.
 """
 
 import os
+import platform
 
 # oneDNN is faster than what it replaces, but off by default on some processors.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
@@ -12,7 +13,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import tensorflow as tf
 
-__all__ = ["be_deterministic", "keras", "tf"]
+__all__ = ["be_deterministic", "keras", "tf", "versions"]
 
 # A process computes with one thread: with more, oneDNN's kernels for AVX-512 split their sums by
 # the number of threads, and so would give other bytes on a machine with other cores. What runs in
@@ -25,3 +26,12 @@ def be_deterministic(seed: int) -> None:
     """Make TensorFlow give the same bytes for the same seed; call it before anything else."""
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what computes the weights, by name."""
+    return {
+        "Python": platform.python_version(),
+        "TensorFlow": tf.__version__,
+        "Keras": keras.__version__,
+    }

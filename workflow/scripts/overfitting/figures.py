@@ -1,6 +1,13 @@
-"""Tables and images in, SVG out; the same bytes for the same input."""
+"""The style that all figures share, saving them as SVG, and the figures of learning and gaps.
 
+Tables in, figures out; the same bytes for the same input.
+"""
+
+import itertools
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -12,16 +19,29 @@ import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from seaborn.utils import relative_luminance
 
-from .datasets import CLASSES
 from .files import written_whole
+from .results import lowest_val_loss
 
-FAINT = 0.3  # opacity of a single seed's line under the mean
-SETS = {"training": "-", "validation": "--"}  # a line style each, so that colour is not needed
-STYLES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
+WIDTH = 7.5  # inches; a phone shrinks a figure to its own width, and text with it
+FAINT = 0.3  # opacity of a single seed under the mean
+HANDLE = 3.5  # length of a line in a legend, in letters: enough to tell the line styles apart
+SETS: dict[str, dict[str, Any]] = {  # a line style and a marker each, so that colour is not needed
+    "training": {"linestyle": "-", "marker": "o"},
+    "validation": {"linestyle": "--", "marker": "s"},
+}
+GAP_PARTS = {
+    "lesson_gap": "lesson's gap: printed training accuracy − test accuracy",
+    "mode_bias": "mode bias: training accuracy in inference mode − printed",
+    "gap": "gap, their sum: training − test accuracy, both in inference mode",
+}
+LINES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
 mpl.rcParams["svg.hashsalt"] = "overfitting"  # ids in the SVG would be random otherwise
+mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -34,30 +54,42 @@ def save(figure: Figure, path: Path) -> None:
 def curves(table: pd.DataFrame) -> Figure:
     """Draw accuracy and loss per epoch, training against validation; a row per model.
 
+    A vertical line marks the epoch at which the mean validation loss is lowest.
+
     Args:
         table: as `results.curves_table` returns it.
     """
     models = list(table["model"].unique())
     figure, axes = plt.subplots(
-        len(models), 2, figsize=(11, 3.6 * len(models)), sharex=True, sharey="col", squeeze=False
+        len(models),
+        2,
+        figsize=(WIDTH, 3.2 * len(models) + 0.6),
+        sharex=True,
+        sharey="col",
+        squeeze=False,
     )
+    lowest = lowest_val_loss(table)
     colours = dict(zip(SETS, sns.color_palette(n_colors=2), strict=True))
     for row, model in zip(axes, models, strict=True):
         of_model = table[table["model"] == model]
-        seeds = of_model["seed"].nunique()
         for axis, name in zip(row, ("accuracy", "loss"), strict=True):
             for part, column in zip(SETS, (name, f"val_{name}"), strict=True):
-                _seeds_and_mean(axis, of_model, column, colours[part], SETS[part], part)
-            axis.set_title(f"{model}: {name} ({_count(seeds, 'seed')})")
-            axis.set_ylabel(
-                f"{name} (share of images)" if name == "accuracy" else "loss (cross-entropy, nats)"
-            )
+                look = SETS[part] | {"color": colours[part], "markevery": [-1]}
+                seeds_and_mean(axis, of_model, "epoch", column, part, **look)
+            axis.set_title(f"{model}: {name}")
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.tick_params(labelbottom=True)
-            axis.legend(title="mean of the seeds; each seed faint")
-    figure.suptitle("Learning curves, as Keras prints them (training: dropout, augmentation on)")
-    figure.tight_layout()
+        accuracy, loss = row
+        accuracy.set_ylabel("accuracy (share of images)")
+        accuracy.legend()
+        loss.set_ylabel("loss (cross-entropy, nats)")
+        line = loss.axvline(lowest[model], color="0.2", linestyle=":", linewidth=1.5)
+        loss.legend([line], [f"lowest validation\nloss: epoch {lowest[model]}"])
+    figure.suptitle(
+        "Learning curves, as Keras prints them (training: dropout, augmentation on)\n"
+        f"{basis(table)}"
+    )
     return figure
 
 
@@ -67,102 +99,172 @@ def gap_per_epoch(table: pd.DataFrame) -> Figure:
     Args:
         table: as `results.curves_table` returns it.
     """
-    models = list(table["model"].unique())
-    figure, axis = plt.subplots(figsize=(9, 5))
+    figure, axis = plt.subplots(figsize=(WIDTH, 5))
     axis.axhline(0, color="0.3", linewidth=1)
-    palette = sns.color_palette(n_colors=len(models))
-    for number, (model, colour) in enumerate(zip(models, palette, strict=True)):
-        of_model = table[table["model"] == model].assign(gap=lambda rows: 100 * rows["gap"])
-        _seeds_and_mean(axis, of_model, "gap", colour, STYLES[number % len(STYLES)], model)
+    points = table.assign(gap=100 * table["gap"])
+    for model, look in looks(table).items():
+        of_model = points[points["model"] == model]
+        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **look)
     axis.set_title("Gap per epoch, as Keras prints it: training minus validation accuracy")
     axis.set_xlabel("epoch")
     axis.set_ylabel("gap (percentage points)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(title="mean of the seeds; each seed faint")
-    figure.tight_layout()
+    legend_below(figure, axis, basis(table))
     return figure
 
 
-def _seeds_and_mean(
-    axis: plt.Axes, table: pd.DataFrame, column: str, colour: object, style: object, label: str
-) -> None:
-    """Draw each seed faintly and their mean strongly, as far as every seed went."""
-    wide = table.pivot(index="epoch", columns="seed", values=column)
-    axis.plot(wide, color=colour, linestyle=style, alpha=FAINT, linewidth=1)
-    mean = wide.dropna().mean(axis="columns")
-    axis.plot(mean, color=colour, linestyle=style, linewidth=2.5, label=label)
-    axis.plot(mean.index[-1:], mean.iloc[-1:], color=colour, marker="o")  # one epoch is seen too
-
-
-def augmentation_grid(seen: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw what training images look like to each model that changes them.
+def gap_split(table: pd.DataFrame) -> Figure:
+    """Draw each model's gap and the two parts that it is the sum of, in percentage points.
 
     Args:
-        seen: from a model's name to the original images (uint8, N×28×28) and random draws of
-            what its network sees of them in training (uint8, N×draws×28×28).
+        table: a row per run with `model`, `seed`, `lesson_gap`, `mode_bias` and `gap` (signed
+            shares), as `results.runs_table` returns it.
     """
-    heights = [len(originals) for originals, _ in seen.values()]
-    figure, axes = plt.subplots(
-        len(seen), 1, figsize=(9, 0.8 * sum(heights) + 1.4 * len(seen)), squeeze=False
-    )
-    for axis, (model, (originals, draws)) in zip(axes.flat, seen.items(), strict=True):
-        images = np.concatenate([originals[:, np.newaxis], draws], axis=1)
-        _mosaic(axis, images)
-        axis.set_title(f"{model}: what its network sees of a training image", fontsize="medium")
-        cell = images.shape[-1] + 1
-        axis.set_xticks(
-            [cell * (column + 0.5) for column in range(images.shape[1])],
-            ["original", *(f"draw {number}" for number in range(1, draws.shape[1] + 1))],
+    models = list(table["model"].unique())
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * len(models) + 2.4))
+    palette = sns.color_palette(n_colors=len(GAP_PARTS))
+    hatches = ["//", "..", ""]  # readable without colour
+    for number, (part, label) in enumerate(GAP_PARTS.items()):
+        seeds = 100 * table.pivot(index="model", columns="seed", values=part).loc[models]
+        heights = dodged(len(models), number, len(GAP_PARTS))
+        means = seeds.mean(axis="columns")
+        axis.barh(
+            heights, means, height=0.24, color=palette[number], hatch=hatches[number], label=label
         )
-        axis.set_yticks([cell * (row + 0.5) for row in range(len(images))], [""] * len(images))
-        axis.set_ylabel("training image (28 × 28 pixels)")
-    figure.tight_layout()
+        axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=FAINT)
+        for height, mean in zip(heights, means, strict=True):
+            axis.text(
+                1.01, height, signed(mean, 1), transform=axis.get_yaxis_transform(), va="center"
+            )
+    axis.axvline(0, color="0.2", linewidth=1.5)
+    name_rows(axis, models)
+    axis.set_title("The gap is the lesson's gap plus the mode bias")
+    axis.set_xlabel("percentage points of accuracy (mean at the right)")
+    axis.set_ylabel("model")
+    legend_below(figure, axis, basis(table), columns=1)
     return figure
 
 
-def samples(images: np.ndarray, labels: np.ndarray, per_class: int = 10) -> Figure:
-    """Draw the first images of each class, a row per class.
+def not_measured(title: str, reason: str) -> Figure:
+    """Draw a title and, in words, why there is nothing to see under it."""
+    figure, axis = plt.subplots(figsize=(WIDTH, 2))
+    axis.set_axis_off()
+    axis.set_title(title)
+    axis.text(0.5, 0.5, textwrap.fill(reason, 70), ha="center", va="center")
+    return figure
+
+
+def looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Return each model's colour, line style and marker, the same in every figure.
 
     Args:
-        images: uint8, N×28×28.
-        labels: whole numbers, N, 0 to 9.
-        per_class: how many of each; what a small data set lacks stays empty.
+        table: with a column `model`, in the order of the report.
     """
-    grid = np.full((len(CLASSES), per_class, *images.shape[1:]), 255, dtype=np.uint8)
-    for number in range(len(CLASSES)):
-        found = images[labels == number][:per_class]
-        grid[number, : len(found)] = found
-    figure, axis = plt.subplots(figsize=(9, 9.5))
-    _mosaic(axis, grid)
-    cell = images.shape[-1] + 1
-    axis.set_yticks([cell * (row + 0.5) for row in range(len(CLASSES))], CLASSES)
-    axis.set_xticks(
-        [cell * (column + 0.5) for column in range(per_class)],
-        [str(n + 1) for n in range(per_class)],
-    )
-    axis.set_title("Training images of each class (28 × 28 pixels)")
-    axis.set_xlabel("image of its class, in the order of the data set")
-    axis.set_ylabel("class")
-    figure.tight_layout()
-    return figure
+    models = list(table["model"].unique())
+    colours = sns.color_palette(n_colors=len(models))
+    return {
+        model: {"color": colour, "linestyle": line, "marker": marker}
+        for model, colour, line, marker in zip(
+            models, colours, itertools.cycle(LINES), itertools.cycle(MARKERS), strict=False
+        )
+    }
 
 
-def _mosaic(axis: plt.Axes, images: np.ndarray) -> None:
-    """Show rows×columns×height×width uint8 images as one picture with thin white lines."""
-    padded = np.pad(images, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=255)
-    rows, columns, height, width = padded.shape
-    picture = padded.swapaxes(1, 2).reshape(rows * height, columns * width)
-    axis.imshow(
-        picture,
-        cmap="gray",
-        vmin=0,
-        vmax=255,
-        interpolation="none",
-        extent=(0, columns * width, rows * height, 0),
-    )
+def seeds_and_mean(
+    axis: plt.Axes, table: pd.DataFrame, along: str, value: str, label: str, **look: Any
+) -> None:
+    """Draw each seed faintly and their mean strongly, as far as every seed went.
+
+    Args:
+        table: one model's rows, one for each `seed` and value of the column `along`.
+        look: as for `axis.plot`; the marker is the mean's.
+    """
+    wide = table.pivot(index=along, columns="seed", values=value)
+    axis.plot(wide, **(look | {"alpha": FAINT, "linewidth": 1, "marker": ""}))
+    mean = wide.dropna().mean(axis="columns")
+    axis.plot(mean, label=label, linewidth=2.5, **look)
+
+
+def dodged(rows: int, number: int, count: int) -> np.ndarray:
+    """Return the heights of the `number`-th of `count` marks in each row, one above the other."""
+    return np.arange(rows) + 0.8 * ((number + 0.5) / count - 0.5)
+
+
+def heat_map(
+    axis: plt.Axes,
+    values: np.ndarray,
+    in_words: Callable[[float], str],
+    rows: list[str],
+    columns: list[str],
+    **scale: Any,
+) -> None:
+    """Draw a table (rows×columns) as coloured cells with words in them, the first row on top.
+
+    Not `seaborn.heatmap`, which draws the whole figure once for each of its panels.
+
+    Args:
+        scale: `cmap`, `vmin` and `vmax`.
+    """
+    mesh = axis.pcolormesh(values, **scale)
+    for (row, column), value in np.ndenumerate(values):
+        if words := in_words(value):
+            dark = relative_luminance(mesh.to_rgba(value)) < 0.18  # below, white stands out more
+            axis.text(
+                column + 0.5,
+                row + 0.5,
+                words,
+                ha="center",
+                va="center",
+                fontsize=9.5,
+                color="white" if dark else "black",
+            )
+    axis.set_xticks(np.arange(len(columns)) + 0.5, columns)
+    axis.set_yticks(np.arange(len(rows)) + 0.5, rows)
+    axis.invert_yaxis()
     axis.grid(False)
-    axis.tick_params(length=0)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def name_rows(axis: plt.Axes, names: list[str]) -> None:
+    """Name the rows of a dot plot from the top down, with lines between them."""
+    axis.set_yticks(range(len(names)), names)
+    axis.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axis.grid(False, axis="y", which="major")
+    axis.grid(True, axis="y", which="minor")
+    axis.set_ylim(len(names) - 0.5, -0.5)
+
+
+def legend_below(figure: Figure, axis: plt.Axes, title: str, columns: int = 3) -> None:
+    """Explain under the figure what one of its panels shows."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(columns, len(labels)),
+        title=title,
+        handlelength=HANDLE,
+        alignment="left",
+    )
+
+
+def panels(count: int, columns: int, height: float) -> tuple[Figure, list[plt.Axes]]:
+    """Return a figure with `count` panels in at most `columns` columns, each `height` inches."""
+    columns = min(count, columns)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(WIDTH, height * rows + 0.4), squeeze=False)
+    for surplus in axes.flat[count:]:
+        surplus.remove()
+    return figure, list(axes.flat[:count])
+
+
+def basis(table: pd.DataFrame) -> str:
+    """Say what a mean is the mean of."""
+    seeds = table["seed"].nunique()
+    return "1 seed" if seeds == 1 else f"mean of {seeds} seeds; each seed faint"
+
+
+def signed(number: float, digits: int = 0) -> str:
+    """Print a number with its sign; what rounds to zero has none."""
+    rounded = round(number, digits)
+    sign = "+" if rounded > 0 else "\N{MINUS SIGN}" if rounded < 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f}"

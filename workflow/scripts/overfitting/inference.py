@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from . import networks
-from .datasets import to_network_input
+from .datasets import CLASSES, to_network_input
 from .determinism import keras
 from .errors import UserError
 from .params import Model
@@ -30,7 +30,9 @@ def load(model: Model, weights: Path) -> keras.Sequential:
 
 
 def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
-    """Return the class probabilities (float32, N×10) of uint8 images, in inference mode."""
+    """Return the class probabilities (float32, N×10) of N uint8 images, in inference mode."""
+    if not len(images):  # Keras refuses none
+        return np.empty((0, len(CLASSES)), dtype=np.float32)
     return network.predict(to_network_input(images), batch_size=BATCH, verbose=0)
 
 

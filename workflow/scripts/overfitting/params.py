@@ -56,6 +56,13 @@ class Training(Strict):
     """Step size of the optimiser Adam."""
 
 
+class Robustness(Strict):
+    """The key `robustness`."""
+
+    test_size: Annotated[int, Field(ge=0, le=10_000)]
+    """So many of the test images, the first, are shifted, mirrored and corrupted; 0: none."""
+
+
 class TrainingOverride(Strict):
     """The key `training` of a model: what it sets replaces the value for all models."""
 
@@ -116,6 +123,8 @@ class Params(Strict):
     """The data set and how much of it is used."""
     training: Training
     """How every model is trained."""
+    robustness: Robustness
+    """How every model is tested on images unlike those it was trained on."""
     compare: Annotated[list[Name], Field(min_length=1)]
     """Which of the models are trained and reported."""
     seeds: Annotated[list[Seed], Field(min_length=1)]

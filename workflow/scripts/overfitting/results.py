@@ -63,7 +63,7 @@ def remove_other_runs(folder: Path, models: list[str], seeds: list[int]) -> list
 
 
 def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row per run: accuracies and losses on each set, gaps, epochs.
+    """Return a row per run: accuracies and losses on each set, gaps, scores, epochs.
 
     `gap` is A(train) - A(test), both of the final weights in inference mode. `lesson_gap` is
     what Keras printed for the last epoch, minus A(test). `mode_bias` is A(train) minus what
@@ -83,6 +83,10 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
                 "train_loss": run["train"]["cross_entropy"],
                 "val_loss": run["validation"]["cross_entropy"],
                 "test_loss": run["test"]["cross_entropy"],
+                "whole_test_accuracy": run["whole_test"]["accuracy"],
+                "ece": run["calibration"]["ece"],
+                "brier": run["calibration"]["brier"],
+                "corrupted_accuracy": _mean_corrupted(run["robustness"]),
                 "gap": train - test,
                 "printed_train_accuracy": printed,
                 "lesson_gap": printed - test,
@@ -92,6 +96,10 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def _mean_corrupted(robustness: dict[str, Any] | None) -> float:
+    return float(np.mean([*robustness["corruptions"].values()])) if robustness else float("nan")
 
 
 def gap_table(runs: pd.DataFrame) -> pd.DataFrame:
@@ -136,13 +144,13 @@ CURVES = ["accuracy", "loss", "val_accuracy", "val_loss"]
 def metrics(gaps: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """Return the few numbers for `dvc metrics diff`: per model, four decimals, signed.
 
-    What is not known (the spread over a single seed) is None: JSON has no NaN.
+    What is not known (the spread over a single seed, say) is None: JSON has no NaN.
     """
-    names = ["train_accuracy", "val_accuracy", "test_accuracy", "gap", "lesson_gap", "gap_sd"]
+    names = ["train_accuracy", "val_accuracy", "test_accuracy", "gap", "gap_sd", "lesson_gap"]
+    names += ["test_loss", "ece", "corrupted_accuracy", "epochs_run"]
     return {
         row["model"]: {
-            name: None if pd.isna(row[name]) else round(float(row[name]), 4) + 0.0
-            for name in [*names, "epochs_run"]
+            name: None if pd.isna(row[name]) else round(float(row[name]), 4) + 0.0 for name in names
         }
         for row in gaps.to_dict("records")
     }
@@ -185,3 +193,19 @@ def seen_in_training(
             )
             shown[run["model"]] = (images, draws)
     return shown
+
+
+def lowest_val_loss(curves: pd.DataFrame) -> pd.Series:
+    """Return, by model, the epoch at which the mean validation loss of its seeds is lowest.
+
+    From the next epoch on it rises, if there is a next one. Epochs that not every seed reached
+    do not count.
+
+    Args:
+        curves: as `curves_table` returns it.
+    """
+    epochs = {}
+    for model, of_model in curves.groupby("model", sort=False):
+        wide = of_model.pivot(index="epoch", columns="seed", values="val_loss").dropna()
+        epochs[model] = int(wide.mean(axis="columns").idxmin())
+    return pd.Series(epochs)

@@ -1,0 +1,127 @@
+"""Results of runs that never ran, in the files that the stages would have written."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ruamel.yaml
+from conftest import ROOT
+
+from overfitting import datasets, measures, robustness
+from overfitting.corruptions import CORRUPTIONS, all_severities
+
+TEST, TRAIN, STRESSED = 60, 80, 6
+MODELS = [
+    "baseline",
+    "regularized",
+    "dropout_only",
+    "augmentation_only",
+    "light_dropout",
+    "early_stopping",
+    "batch_norm",
+    "stacked",
+]
+
+
+def predictions(
+    random: np.random.Generator, labels: np.ndarray, accuracy: float, images: int, stressed: int
+) -> dict[str, np.ndarray]:
+    """Probabilities that name the label for about a share `accuracy` of the images."""
+    right = random.random(images) < accuracy
+    named = np.where(right, labels, (labels + random.integers(1, 10, images)) % 10)
+    probabilities = random.dirichlet(np.full(10, 0.2), images)
+    probabilities[np.arange(images), named] += 1.5
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return {
+        "probabilities": probabilities.astype(np.float32),
+        "labels": labels,
+        "shifted": random.random((9, 9, stressed)) < accuracy - 0.2,
+        "corrupted": random.random((len(CORRUPTIONS), 5, stressed)) < accuracy - 0.3,
+    }
+
+
+def write_run(folder: Path, model: str, seed: int, stressed: int = STRESSED) -> None:
+    """Write what `train` and `evaluate` would have written for one run."""
+    random = np.random.default_rng([MODELS.index(model), seed])
+    augments = model not in ("baseline", "dropout_only", "batch_norm")
+    accuracy = 0.85 + 0.01 * random.standard_normal()
+    predicted = predictions(random, np.arange(TEST) % 10, accuracy, TEST, stressed)
+
+    def part(images: int, accuracy: float) -> dict[str, Any]:
+        return {
+            "images": images,
+            "accuracy": accuracy,
+            "cross_entropy": 1 - accuracy,
+            "per_class_accuracy": [accuracy] * 10,
+        }
+
+    evaluation = {
+        "augmentation": {"flip": "horizontal", "translation": 0.1}
+        if augments
+        else {"flip": None, "translation": 0.0},
+        "train": part(TRAIN, 0.95 - 0.08 * augments + 0.01 * random.standard_normal()),
+        "validation": part(20, accuracy),
+        "test": part(TEST, measures.accuracy(predicted["probabilities"], predicted["labels"])),
+        "whole_test": part(2 * TEST, accuracy),
+        "calibration": {
+            "ece": measures.expected_calibration_error(
+                predicted["probabilities"], predicted["labels"]
+            ),
+            "brier": measures.brier(predicted["probabilities"], predicted["labels"]),
+        },
+        "robustness": robustness.summary(predicted["shifted"], predicted["corrupted"]),
+    }
+    training = {
+        "model_settings": {
+            "augmentation": evaluation["augmentation"],
+            "dropout": {"conv": 0.25, "dense": 0.5},
+            "batch_norm": model == "batch_norm",
+            "early_stopping": None,
+        },
+        "training": {
+            "epochs": 3,
+            "batch_size": 64,
+            "validation_split": 0.2,
+            "learning_rate": 0.001,
+        },
+        "versions": {"Python": "3.11", "TensorFlow": "2.21", "Keras": "3.15"},
+        "weights_sha256": "0" * 64,
+        "history": {
+            "accuracy": [0.5, 0.7, 0.9 - 0.1 * augments],
+            "loss": [1.0, 0.5, 0.3],
+            "val_accuracy": [0.4, 0.7, accuracy],
+            "val_loss": [1.1, 0.6, 0.6 + 0.1 * random.random()],
+            "best_epoch": 3,
+        },
+    }
+    here = folder / model / str(seed)
+    here.mkdir(parents=True)
+    (here / "training.json").write_text(json.dumps(training))
+    (here / "evaluation.json").write_text(json.dumps(evaluation))
+    datasets.save_examples(here / "predictions.npz", **predicted)
+    images = random.integers(0, 255, (2, 28, 28), dtype=np.uint8)
+    datasets.save_examples(here / "seen.npz", images=images, draws=np.stack([images] * 3, axis=1))
+
+
+def checkout(folder: Path, models: list[str], seeds: list[int], stressed: int = STRESSED) -> None:
+    """Lay out what the report reads, in `folder`: results, data, templates and params."""
+    for model in models:
+        for seed in seeds:
+            write_run(folder / "results", model, seed, stressed)
+    random = np.random.default_rng(0)
+    subset = folder / "data" / "subset"
+    subset.mkdir(parents=True)
+    for part, count in (("train", 100), ("test", TEST)):
+        images = random.integers(0, 255, (count, 28, 28), dtype=np.uint8)
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        datasets.save_examples(subset / f"{part}.npz", images=images, labels=labels)
+    datasets.save_examples(folder / "data" / "corrupted.npz", **all_severities(images[:stressed]))
+    shutil.copy(ROOT / "data" / "SHA256SUMS", folder / "data")
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    shutil.copytree(ROOT / "workflow" / "templates", folder / "workflow" / "templates")
+    yaml = ruamel.yaml.YAML()
+    params = yaml.load(ROOT / "params.yaml")
+    params.update(compare=models, seeds=seeds)
+    yaml.dump(params, folder / "params.yaml")
