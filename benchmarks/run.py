@@ -90,7 +90,7 @@ def whole(finished: Checkout, number: int) -> Figures:
             | {f"test accuracy, {model}": measured[model]["test_accuracy"] for model in measured},
         )
 
-    ways = [
+    ways: list[Callable[[], Figures]] = [
         partial(pipeline, "pipeline", 0),
         partial(pipeline, "pipeline, tests of robustness", ROBUSTNESS),
         lesson,

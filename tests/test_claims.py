@@ -55,7 +55,7 @@ def runs(model: str, gaps: list[float], bias: float = 0.0, ece: float = 0.05) ->
 
 def judged(**changes: Any) -> dict[int, claims.Claim]:
     """The claims about two models: in all of them the lesson is right, but for `changes`."""
-    said = {
+    said: dict[str, Any] = {
         "gaps": [0.07, 0.08, 0.075],
         "other_gaps": [0.01, 0.02, 0.012],
         "bias": 0.05,

@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     refuse_other_weights(arguments.weights, arguments.history)
     images, labels = datasets.load_examples(arguments.train, "images", "labels")
     test_images, test_labels = datasets.load_examples(arguments.test, "images", "labels")
-    whole_test = datasets.load_examples(arguments.whole_test, "images", "labels")
+    whole_images, whole_labels = datasets.load_examples(arguments.whole_test, "images", "labels")
     corrupted = dict(
         zip(CORRUPTIONS, datasets.load_examples(arguments.corrupted, *CORRUPTIONS), strict=True)
     )
@@ -52,12 +52,13 @@ def main(argv: list[str]) -> None:
     determinism.be_deterministic(arguments.seed)
     predict = partial(inference.predict, inference.load(model, arguments.weights))
     measured: dict[str, Any] = {"augmentation": model.augmentation.model_dump()}
-    for name, part_images, part_labels in [
-        ("train", images[:split], labels[:split]),
-        ("validation", images[split:], labels[split:]),
-        ("whole_test", *whole_test),
-        ("test", test_images, test_labels),
-    ]:
+    parts: dict[str, tuple[np.ndarray, np.ndarray]] = {
+        "train": (images[:split], labels[:split]),
+        "validation": (images[split:], labels[split:]),
+        "whole_test": (whole_images, whole_labels),
+        "test": (test_images, test_labels),
+    }
+    for name, (part_images, part_labels) in parts.items():
         probabilities = predict(part_images)
         measured[name] = quality(probabilities, part_labels)
         log.info("%s: accuracy %.4f", name, measured[name]["accuracy"])

@@ -199,7 +199,7 @@ def pictures(found: Found, folder: Path, train: Path) -> Drawings:
             results.seen_in_training(folder, found.runs)
         ),
         "samples": lambda: picture_figures.samples(
-            *datasets.load_examples(train, "images", "labels")
+            datasets.load_examples(train, "images")[0], datasets.load_examples(train, "labels")[0]
         ),
     }
 

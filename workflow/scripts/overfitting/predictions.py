@@ -148,7 +148,8 @@ def corruption_table(
         tables.append(pd.Series(accuracy.ravel(), index, name="accuracy").reset_index())
     table = pd.concat(tables, ignore_index=True)
     table["matched"] = [
-        is_matched(row.corruption, augmentations[row.model]) for row in table.itertuples()
+        is_matched(name, augmentations[model])
+        for model, name in zip(table["model"], table["corruption"], strict=True)
     ]
     return table
 
@@ -171,27 +172,20 @@ def corruption_errors(table: pd.DataFrame) -> pd.DataFrame:
     )
     matched = damaged.groupby(["model", "corruption"])["matched"].first()
     first = table["model"].iloc[0]
-    single = pd.DataFrame(
-        {
-            "model": model,
-            "corruption": name,
-            "error": measures.corruption_error(of_severities, errors.loc[(first, name)]),
-            "matched": matched[(model, name)],
-            "held_out": not (matched[(model, name)] or matched[(first, name)]),
+    rows: list[tuple[str, str, float, bool]] = []
+    for model in table["model"].unique():
+        met = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
+        error = {
+            name: measures.corruption_error(
+                errors.loc[(model, name)].to_numpy(), errors.loc[(first, name)].to_numpy()
+            )
+            for name in CORRUPTIONS
         }
-        for (model, name), of_severities in errors.iterrows()
-    )
-    parts = []
-    for model, own in single.groupby("model", sort=False):
-        held_out = own.loc[own["held_out"], "error"]
-        means = {"mCE": own["error"].mean(), "mCE, held out": held_out.mean()}
-        parts += [
-            own,
-            pd.DataFrame(
-                {"model": model, "corruption": list(means), "error": list(means.values())}
-            ),
-        ]
-    return pd.concat(parts, ignore_index=True).fillna({"matched": False})[columns]
+        held_out = [name for name in CORRUPTIONS if not (met[name] or matched[(first, name)])]
+        rows += [(model, name, error[name], met[name]) for name in CORRUPTIONS]
+        for name, over in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
+            rows.append((model, name, float(np.mean([error[one] for one in over])), False))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def reliability_table(found: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:

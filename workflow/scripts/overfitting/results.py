@@ -207,5 +207,5 @@ def lowest_val_loss(curves: pd.DataFrame) -> pd.Series:
     epochs = {}
     for model, of_model in curves.groupby("model", sort=False):
         wide = of_model.pivot(index="epoch", columns="seed", values="val_loss").dropna()
-        epochs[model] = int(wide.mean(axis="columns").idxmin())
-    return pd.Series(epochs)
+        epochs[model] = wide.mean(axis="columns").idxmin()
+    return pd.Series(epochs).astype(int)

@@ -144,8 +144,8 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
     if table.empty:
         return Table(["corruption"], [])
     models = list(table["model"].unique())
-    clean = table[table["severity"] == 0].groupby("model")["accuracy"].mean()
-    damaged = table[table["severity"] > 0].groupby(["model", "corruption"])["accuracy"].mean()
+    clean = dict(table[table["severity"] == 0].groupby("model")["accuracy"].mean())
+    damaged = dict(table[table["severity"] > 0].groupby(["model", "corruption"])["accuracy"].mean())
     matched = table.groupby(["corruption", "model"], sort=False)["matched"].first()
     error = errors.set_index(["model", "corruption"])["error"]
     header = ["corruption", "matched for"]
@@ -215,7 +215,7 @@ def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
         return sentences
     model = "regularized" if "regularized" in judged[2] else next(iter(judged[2]))
     smaller, loss, sturdier = judged[2][model], judged[3][model], judged[4].get(model)
-    own = gaps.set_index("model").loc[model]
+    own = {row["model"]: row for row in gaps.to_dict("records")}[model]
     sentences.append(
         f"The gap of **{model}** is {points(own['gap'])} points, which is "
         f"{points(-smaller.interval.estimate)} against {first} "

@@ -1,0 +1,34 @@
+"""Snakemake's own report and DVC's plots, through the commands that users type."""
+
+import json
+import re
+import zipfile
+from pathlib import Path
+
+from conftest import Project
+
+
+def test_snakemakes_report_has_categories_and_captions(project: Project) -> None:
+    unreachable = "http://127.0.0.1:9"  # whatever would ask the network fails
+    project.run(
+        "snakemake", "--report", "stages.zip", HTTP_PROXY=unreachable, HTTPS_PROXY=unreachable
+    )
+    with zipfile.ZipFile(project.folder / "stages.zip") as archive:
+        [page] = [name for name in archive.namelist() if name.endswith("report.html")][-1:]
+        text = archive.read(page).decode()
+    for category in ("Gap", "Curves", "Claims", "Shift", "Calibration", "Errors"):
+        assert category in text
+    assert "mode bias is the difference" in text
+    commit = project.git("rev-parse", "--short", "HEAD").strip()
+    assert f"made from commit {commit}" in text
+    assert "train/regularized-0" in text
+
+
+def test_dvc_shows_curves_reliability_and_confusion(project: Project) -> None:
+    said = project.run("dvc", "plots", "show", "--json").stdout
+    shown = json.loads(said[said.index("{") :])
+    titles = re.findall(r'\\"text\\": \\"([^"]+)\\"', json.dumps(shown))
+    for start in ("Accuracy per epoch", "Loss per epoch", "Accuracy against", "Test images by"):
+        assert any(title.startswith(start) for title in titles), titles
+    assert project.run("dvc", "plots", "show").returncode == 0
+    assert Path(project.folder, "dvc_plots", "index.html").exists()
