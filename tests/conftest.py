@@ -85,9 +85,9 @@ class Project:
         """What `dvc status` calls changed, by stage."""
         return json.loads(self.run("dvc", "status", "--json").stdout)
 
-    def planned(self) -> set[str]:
+    def planned(self, *targets: str) -> set[str]:
         """The stages that `snakemake -n` would run."""
-        done = self.run("snakemake", "-n", "--printshellcmds")
+        done = self.run("snakemake", "-n", "--printshellcmds", *targets)
         found = set(re.findall(r"repro --single-item (\S+)", done.stdout))
         assert bool(found) != ("Nothing to be done" in done.stdout)
         return found

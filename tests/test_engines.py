@@ -51,6 +51,7 @@ def test_1_trainings_run_in_parallel(finished: Project) -> None:
 def test_1_a_fresh_clone_by_dvc(fresh: Project, finished: Project) -> None:
     assert ran(fresh.repro()) == ALL
     fresh.assert_up_to_date()
+    assert fresh.planned("corruptions") == set()
     # Both engines give the same bytes, in parallel and one after the other.
     for name in ("dvc.lock", "reports/metrics.json", "reports/report.html"):
         assert (fresh.folder / name).read_bytes() == (finished.folder / name).read_bytes()

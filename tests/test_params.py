@@ -80,7 +80,11 @@ REFUSED = [
     (model("augmentation: {flips: horizontal}"), "augmentation.flips = 'horizontal'", "'flip'?"),
     (model("early_stopping: {patient: 3}"), "early_stopping.patient = 3", "'patience'?"),
     (model("training: {epoch: 3}"), "models.probe.training.epoch = 3", "did you mean 'epochs'?"),
-    ((SEEDS, "seeds: [0]\nzzz: 1"), "zzz = 1", "(known: data, training, compare, seeds, models)"),
+    (
+        (SEEDS, "seeds: [0]\nzzz: 1"),
+        "zzz = 1",
+        "(known: data, training, robustness, compare, seeds, models)",
+    ),
     ((SEEDS, "seeds: [0]\n1: 2"), "1", ""),
     (model("true: 1"), "models.probe", "True"),
     (model("null: 1"), "models.probe", "None"),
@@ -269,7 +273,7 @@ def test_refuses_a_fault_in_a_model_whose_name_is_a_number(tmp_path: Path) -> No
 def test_refuses_what_is_no_mapping(tmp_path: Path, text: str) -> None:
     [line] = refusal(tmp_path, text)
     assert "the file = " in line
-    assert "a mapping of data, training, compare, seeds, models" in line
+    assert "a mapping of data, training, robustness, compare, seeds, models" in line
 
 
 def test_refuses_a_missing_file(tmp_path: Path) -> None:

@@ -362,11 +362,16 @@ def test_the_page_says_what_counts() -> None:
 
 def test_the_curves_are_linked_by_commit_where_the_forge_is_known() -> None:
     commits = ("1" * 40, "2" * 40)
-    linked = review.curves("a/b.svg", "main", commits, "https://example.org/raw/")
+    figures = {"a/b.svg": "Learning curves", "a/c.svg": "Gap per epoch"}
+    linked = review.curves(figures, "main", commits, "https://example.org/raw/")
     for commit in commits:
-        assert f"![Learning curves](https://example.org/raw/{commit}/a/b.svg)" in linked
-    told = review.curves("a/b.svg", "main", commits, None)
-    assert told == "[Now](a/b.svg); before: `git show main:a/b.svg`."
+        for path, shows in figures.items():
+            assert f"![{shows}](https://example.org/raw/{commit}/{path})" in linked
+    told = review.curves(figures, "main", commits, None)
+    assert told.splitlines() == [
+        "- Learning curves: [now](a/b.svg); before: `git show main:a/b.svg`.",
+        "- Gap per epoch: [now](a/c.svg); before: `git show main:a/c.svg`.",
+    ]
 
 
 # The front door, on a pipeline with the same files that trains nothing
@@ -496,7 +501,8 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert changed.splitlines()[4].endswith("| worse |")
     assert added.count("not comparable (new)") == lost.count("not comparable (removed)") == 4
     assert "| params.yaml | models.changed.accuracy | 0.95" in page
-    assert "`git show main:reports/figures/curves.svg`" in page
+    for figure in ("curves", "gap"):
+        assert f"`git show main:reports/figures/{figure}.svg`" in page
     assert "Traceback" not in page
 
 

@@ -24,7 +24,10 @@ from overfitting.errors import UserError
 
 DVC = [sys.executable, "-m", "dvc"]
 RESULTS = "results"
-CURVES = "reports/figures/curves.svg"
+CURVES = {
+    "reports/figures/curves.svg": "Learning curves",
+    "reports/figures/gap.svg": "Gap per epoch",
+}
 
 
 @dataclass

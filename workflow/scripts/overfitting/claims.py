@@ -318,6 +318,6 @@ OTHER_CLAIMS = [
         13,
         "Vertical flips are the wrong augmentation.",
         ("baseline",),
-        "an entry with `augmentation: {flip: vertical}`",
+        "an entry of `models` with `augmentation: {flip: vertical}`",
     ),
 ]

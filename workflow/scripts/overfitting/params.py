@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import UserError
 
+SHORT = reprlib.Repr()
+SHORT.maxlevel = 1  # a message shows a value, not all that is in it
+
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 BatchSize = Annotated[int, Field(ge=1, le=60_000)]
@@ -265,7 +268,7 @@ def _in_words(fault: Any) -> str:
     """Say one of pydantic's faults in a line: key, value, what is allowed."""
     if fault["type"] == "value_error":  # ours, from a validator: it says everything itself
         return str(fault["ctx"]["error"])
-    value = reprlib.repr(fault["input"])
+    value = SHORT.repr(fault["input"])
     if fault["type"] == "invalid_key":
         return f"{'.'.join(map(str, fault['loc']))}: the key {value} is no text; write it in quotes"
     if fault["loc"][-1:] == ("[key]",):

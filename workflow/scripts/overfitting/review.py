@@ -311,19 +311,25 @@ def page(
     return "\n\n".join(parts)
 
 
-def curves(path: str, base: str, commits: tuple[str, str], url: str | None) -> str:
-    """Return the figure of the learning curves before and after, as Markdown.
+def curves(figures: Mapping[str, str], base: str, commits: tuple[str, str], url: str | None) -> str:
+    """Return the figures of the learning curves before and after, as Markdown.
 
     Args:
-        path: of the figure, in the checkout.
+        figures: what each shows, by its path in the checkout.
         base: the name of the commit before.
         commits: before and after, by their hashes.
         url: where a forge has the files of a commit: `url`/COMMIT/PATH; None if it is not known.
     """
     if url is None:
-        return f"[Now]({path}); before: `git show {base}:{path}`."
-    pictures = [f"![Learning curves]({url.rstrip('/')}/{commit}/{path})" for commit in commits]
-    return markdown_table(Table(["before", "after"], [pictures]))
+        return "\n".join(
+            f"- {shows}: [now]({path}); before: `git show {base}:{path}`."
+            for path, shows in figures.items()
+        )
+    rows = [
+        [f"![{shows}]({url.rstrip('/')}/{commit}/{path})" for commit in commits]
+        for path, shows in figures.items()
+    ]
+    return markdown_table(Table(["before", "after"], rows))
 
 
 def _table(rows: Iterable[Row]) -> Table:

@@ -73,12 +73,14 @@ def signed(value: float | None) -> str:
     """Print a difference of accuracies (-1 to 1) with its sign and three decimals."""
     if value is None or pd.isna(value):
         return "–"
-    return f"{value + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")  # no -0.000
 
 
 def points(value: float) -> str:
     """Print a difference of shares in percentage points, signed, with one decimal."""
-    return "–" if pd.isna(value) else f"{100 * value + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+    if pd.isna(value):
+        return "–"
+    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # no -0.0
 
 
 def between(interval: Interval, in_points: bool = True) -> str:
@@ -95,7 +97,7 @@ def findings(claim: Claim) -> Table:
         [
             [
                 one.model,
-                f"{one.measure} (percentage points)" if one.points else one.measure,
+                f"{one.measure} (points)" if one.points else one.measure,
                 (points if one.points else signed)(one.interval.estimate),
                 between(one.interval, one.points),
                 one.verdict,
@@ -149,7 +151,7 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
     matched = table.groupby(["corruption", "model"], sort=False)["matched"].first()
     error = errors.set_index(["model", "corruption"])["error"]
     header = ["corruption", "matched for"]
-    header += [f"{model}: accuracy lost" for model in models]
+    header += [f"{model}: accuracy lost (points)" for model in models]
     header += [f"{model}: CE" for model in models[1:]]
     rows = []
     for name in CORRUPTIONS:
@@ -207,8 +209,8 @@ def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
     [(first, gap)] = judged[1].items()
     seeds = int(gaps["seeds"].iloc[0])
     sentences = [
-        f"**{first}** is {points(gap.interval.estimate)} percentage points more accurate on its "
-        f"training images than on new ones ({_bounds(gap.interval)}, {seeds} "
+        f"**{first}** has a gap of {points(gap.interval.estimate)} percentage points between the "
+        f"accuracies on its training images and on new ones ({_bounds(gap.interval)}, {seeds} "
         f"seed{'' if seeds == 1 else 's'}): that it overfits {_is(gap.verdict)}."
     ]
     if not judged[2]:
