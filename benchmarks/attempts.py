@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from overfitting import datasets, determinism, networks, params, training
+from overfitting import determinism, networks, params, training
 from overfitting.determinism import keras
 from overfitting.idx import read_idx
 
@@ -68,8 +68,7 @@ def stepper(
         steps_per_execution=per_call,
         jit_compile=jit_compile,
     )
-    scaled = datasets.to_network_input(images)
-    batches = iter(training.shuffled_batches(scaled, labels, batch_size=64).repeat())
+    batches = iter(training.shuffled_batches(images, labels, batch_size=64).repeat())
     network.make_train_function()
 
     def steps() -> None:

@@ -101,7 +101,8 @@ def some_training(**changes: Any) -> params.Training:
 
 def some_examples() -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(1)
-    return random.random((200, 28, 28, 1), dtype=np.float32), random.integers(0, 10, 200)
+    images = random.integers(0, 256, size=(200, 28, 28)).astype(np.uint8)
+    return images, random.integers(0, 10, 200)
 
 
 @pytest.mark.parametrize("model", ["baseline", "regularized"])
@@ -116,7 +117,7 @@ def test_training_is_the_lessons_to_the_bit(model: str) -> None:
     expected.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fitted = expected.fit(
         training.shuffled_batches(images[:160], labels[:160], 64),
-        validation_data=(images[160:], labels[160:]),
+        validation_data=(datasets.to_network_input(images[160:]), labels[160:]),
         validation_batch_size=64,
         epochs=2,
         shuffle=False,
@@ -130,16 +131,17 @@ def test_training_is_the_lessons_to_the_bit(model: str) -> None:
 
 def test_every_epoch_has_every_image_once_in_another_order() -> None:
     numbers = np.arange(100)
-    images = numbers[:, None, None, None].astype(np.float32)
+    images = numbers[:, None, None].astype(np.uint8)
+    scaled = datasets.to_network_input(images)
 
     def orders(seed: int) -> list[list[int]]:
         determinism.be_deterministic(seed)
         batches = training.shuffled_batches(images, numbers, 32)
         epochs = []
         for _ in range(3):
-            seen = [(image.numpy().ravel(), label.numpy()) for image, label in batches]
+            seen = [(images.numpy(), labels.numpy()) for images, labels in batches]
             assert [len(labels) for _, labels in seen] == [32, 32, 32, 4]
-            assert all(np.array_equal(image, labels) for image, labels in seen)
+            assert all(np.array_equal(images, scaled[labels]) for images, labels in seen)
             epochs.append([int(label) for _, labels in seen for label in labels])
         return epochs
 
@@ -193,7 +195,7 @@ def test_early_stopping_restores_the_best_weights() -> None:
     )
     assert len(history.val_loss) < 40
     assert len(history.val_loss) == history.best_epoch + 2
-    loss, _ = network.evaluate(images[150:], labels[150:], verbose=0)
+    loss, _ = network.evaluate(datasets.to_network_input(images[150:]), labels[150:], verbose=0)
     assert loss == pytest.approx(min(history.val_loss), rel=1e-5)
 
 

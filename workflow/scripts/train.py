@@ -28,9 +28,7 @@ def main(argv: list[str]) -> None:
         from overfitting import determinism, training
 
     determinism.be_deterministic(arguments.seed)
-    network, history = training.train(
-        model, trained_as, datasets.to_network_input(images), labels, log
-    )
+    network, history = training.train(model, trained_as, images, labels, log)
     with written_whole(arguments.weights) as partial:
         network.save_weights(partial)
     record = {

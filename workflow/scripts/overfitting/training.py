@@ -7,6 +7,7 @@ from logging import Logger
 import numpy as np
 
 from . import networks
+from .datasets import to_network_input
 from .determinism import keras, tf
 from .errors import UserError
 from .params import Model, Training, split_at
@@ -44,7 +45,7 @@ def train(
 
     Args:
         model, training: the entry of `params.yaml` and how it is trained.
-        images: float32, N×28×28×1, in [0, 1].
+        images: uint8, N×28×28.
         labels: whole numbers, N, 0 to 9.
         log: hears a line per epoch.
 
@@ -76,7 +77,7 @@ def train(
     split = split_at(len(images), training.validation_split)
     fitted = network.fit(
         shuffled_batches(images[:split], labels[:split], training.batch_size),
-        validation_data=(images[split:], labels[split:]),
+        validation_data=(to_network_input(images[split:]), labels[split:]),
         validation_batch_size=training.batch_size,
         epochs=training.epochs,
         shuffle=False,  # the batches are
@@ -95,14 +96,22 @@ def train(
 
 
 def shuffled_batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Return batches of images and labels, in another order in every epoch.
+    """Return batches of images, as `to_network_input` gives them, and labels.
+
+    They come in another order in every epoch. Images are scaled when they are needed: as
+    floating-point numbers, all of them would take four times the memory.
 
     Given the arrays themselves, Keras would do the same, but with a seed set it shuffles every
     epoch alike (Keras 3.15): its dataset draws from a generator that begins anew each time.
     """
     numbers = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
-    images, labels = tf.constant(images), tf.constant(labels)
-    return numbers.map(lambda batch: (tf.gather(images, batch), tf.gather(labels, batch)))
+    images, labels = tf.constant(images[..., np.newaxis]), tf.constant(labels)
+    return numbers.map(
+        lambda batch: (
+            tf.cast(tf.gather(images, batch), tf.float32) / 255.0,
+            tf.gather(labels, batch),
+        )
+    )
 
 
 class EpochLines(keras.callbacks.Callback):
