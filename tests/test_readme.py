@@ -7,6 +7,7 @@ import ruamel.yaml
 from conftest import ROOT
 
 from overfitting import tables
+from overfitting.statistics import Interval
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
@@ -24,6 +25,26 @@ def test_its_result_is_that_of_the_committed_report() -> None:
     table = tables.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
     columns = [table.header.index(name) for name in header]
     assert rows == [[row[column] for column in columns] for row in table.rows]
+
+
+def test_its_verdicts_are_those_of_the_committed_report() -> None:
+    found = pd.read_csv(ROOT / "reports" / "tables" / "claims.csv", keep_default_na=False)
+    header, *rows = table_rows("the lesson's claim")
+    assert header[1:] == ["measured", "estimate", "95 % interval", "verdict"]
+    judged = [
+        [
+            row["measure"],
+            tables.points(row["estimate"]),
+            tables.between(Interval(row["estimate"], row["low"], row["high"])),
+            row["verdict"],
+        ]
+        for row in found.to_dict("records")
+        if row["verdict"]
+    ]
+    assert [row[1:] for row in rows] == judged
+    report = (ROOT / "reports" / "report.md").read_text(encoding="utf-8")
+    for claim, *_ in rows:
+        assert f": {claim}\n" in report
 
 
 def test_its_account_of_the_data_is_that_of_params() -> None:
