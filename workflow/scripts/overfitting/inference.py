@@ -6,7 +6,7 @@ import numpy as np
 
 from . import networks
 from .datasets import CLASSES, to_network_input
-from .determinism import keras
+from .determinism import keras, tf
 from .errors import UserError
 from .params import Model
 
@@ -33,7 +33,8 @@ def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
     """Return the class probabilities (float32, N×10) of N uint8 images, in inference mode."""
     if not len(images):  # Keras refuses none
         return np.empty((0, len(CLASSES)), dtype=np.float32)
-    return network.predict(to_network_input(images), batch_size=BATCH, verbose=0)
+    batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH).map(networks.scaled)
+    return network.predict(batches, verbose=0)
 
 
 def seen_in_training(model: Model, images: np.ndarray, draws: int) -> np.ndarray:

@@ -96,21 +96,15 @@ def train(
 
 
 def shuffled_batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Return batches of images, as `to_network_input` gives them, and labels.
-
-    They come in another order in every epoch. Images are scaled when they are needed: as
-    floating-point numbers, all of them would take four times the memory.
+    """Return batches of scaled images and labels, in another order in every epoch.
 
     Given the arrays themselves, Keras would do the same, but with a seed set it shuffles every
     epoch alike (Keras 3.15): its dataset draws from a generator that begins anew each time.
     """
     numbers = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
-    images, labels = tf.constant(images[..., np.newaxis]), tf.constant(labels)
+    images, labels = tf.constant(images), tf.constant(labels)
     return numbers.map(
-        lambda batch: (
-            tf.cast(tf.gather(images, batch), tf.float32) / 255.0,
-            tf.gather(labels, batch),
-        )
+        lambda batch: (networks.scaled(tf.gather(images, batch)), tf.gather(labels, batch))
     )
 
 
