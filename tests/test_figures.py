@@ -1,9 +1,5 @@
 """Figures for any number of models and seeds: the same bytes, readable, and true to the tables."""
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +7,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
-from conftest import ROOT
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -461,29 +455,3 @@ def test_disagreements_say_what_most_seeds_predict() -> None:
     assert texts(figure.axes[1]) == [
         "label: Coat (test image 17)\n✗ a: Shirt 2 of 3\n✓ b: Coat 3 of 3"
     ]
-
-
-def test_nobody_draws_on_when_the_report_was_killed() -> None:
-    """Its processes would wait for work for ever otherwise."""
-    code = (
-        "import time, os, pathlib\n"
-        "from functools import partial\n"
-        "from overfitting import figures\n"
-        "print(os.getpid(), flush=True)\n"
-        "list(figures.save_all({'a': partial(time.sleep, 60)}, pathlib.Path('.')))\n"
-    )
-    report = subprocess.Popen(
-        [sys.executable, "-c", code],
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")},
-    )
-    assert report.stdout
-    report.stdout.readline()
-    itself = psutil.Process(report.pid)
-    deadline = time.monotonic() + 30
-    while not (workers := itself.children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    report.kill()
-    report.wait()
-    assert psutil.wait_procs(workers, timeout=10)[1] == []

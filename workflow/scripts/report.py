@@ -2,13 +2,14 @@
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from overfitting import (
     checksums,
@@ -86,7 +87,8 @@ def main(argv: list[str]) -> None:
         **of_predictions(found, arguments.test),
         **pictures(found, arguments.results, arguments.train),
     }
-    for name in figures.save_all(drawings, arguments.reports / "figures"):
+    for name, draw in drawings.items():
+        figures.save(draw(), arguments.reports / "figures" / f"{name}.svg")
         log.info("figure %s drawn", name)
 
     markdown = pages.render(
@@ -130,70 +132,84 @@ def tables_of(found: Found) -> dict[str, pd.DataFrame]:
     }
 
 
-def learning(found: Found) -> figures.Drawings:
+Drawings = dict[str, Callable[[], Figure]]
+
+
+def learning(found: Found) -> Drawings:
     """Return what draws the figures of training, by name."""
     return {
-        "split": partial(figures.gap_split, found.by_run),
-        "curves": partial(figures.curves, found.curves),
-        "gap": partial(figures.gap_per_epoch, found.curves),
+        "split": lambda: figures.gap_split(found.by_run),
+        "curves": lambda: figures.curves(found.curves),
+        "gap": lambda: figures.gap_per_epoch(found.curves),
     }
 
 
-def under_shift(found: Found, test: Path, corrupted: Path) -> figures.Drawings:
+def under_shift(found: Found, test: Path, corrupted: Path) -> Drawings:
     """Return what draws the figures of shifted and corrupted images, by name."""
+    drawings: Drawings = {
+        "shift": lambda: robustness_figures.shift_maps(predictions.shift_maps(found.predictions)),
+        "corruptions": lambda: robustness_figures.corruption_curves(found.corruptions),
+        "corruption_errors": lambda: robustness_figures.corruption_errors(
+            predictions.corruption_errors(found.corruptions)
+        ),
+        "corrupted": lambda: picture_figures.corrupted_pictures(
+            {
+                name: np.stack([datasets.load_examples(test, "images")[0][0], *images[:, 0]])
+                for name, images in zip(
+                    CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
+                )
+            }
+        ),
+    }
     if found.corruptions.empty:
-        names = ["shift", "corruptions", "corruption_errors", "corrupted"]
-        return not_measured(names, "robustness.test_size is 0")
-    clean = datasets.load_examples(test, "images")[0][0]
-    damaged = datasets.load_examples(corrupted, *CORRUPTIONS)
-    examples = {
-        name: np.stack([clean, *images[:, 0]])
-        for name, images in zip(CORRUPTIONS, damaged, strict=True)
-    }
-    maps = predictions.shift_maps(found.predictions)
-    errors = predictions.corruption_errors(found.corruptions)
-    return {
-        "shift": partial(robustness_figures.shift_maps, maps),
-        "corruptions": partial(robustness_figures.corruption_curves, found.corruptions),
-        "corruption_errors": partial(robustness_figures.corruption_errors, errors),
-        "corrupted": partial(picture_figures.corrupted_pictures, examples),
-    }
+        return not_measured(drawings, "robustness.test_size is 0")
+    return drawings
 
 
-def of_predictions(found: Found, test: Path) -> figures.Drawings:
+def of_predictions(found: Found, test: Path) -> Drawings:
     """Return what draws the figures of who predicts what, by name."""
-    reliability = predictions.reliability_table(found.predictions, found.seeds)
-    errors = dict(zip(found.gaps["model"], found.gaps["ece"], strict=True))
-    confused = predictions.confusions(found.predictions)
-    drawings: figures.Drawings = {
-        "reliability": partial(prediction_figures.reliability_diagrams, reliability, errors),
-        "confusion": partial(prediction_figures.confusion_matrices, confused, datasets.CLASSES),
+    drawings: Drawings = {
+        "reliability": lambda: prediction_figures.reliability_diagrams(
+            predictions.reliability_table(found.predictions, found.seeds),
+            dict(zip(found.gaps["model"], found.gaps["ece"], strict=True)),
+        ),
+        "confusion": lambda: prediction_figures.confusion_matrices(
+            predictions.confusions(found.predictions), datasets.CLASSES
+        ),
+    }
+    between_models: Drawings = {
+        "classes": lambda: prediction_figures.class_changes(
+            predictions.class_changes(found.predictions, found.seeds)
+        ),
+        "disagreements": lambda: picture_figures.disagreements(
+            predictions.disputed(
+                found.predictions, datasets.load_examples(test, "images")[0], DISPUTED
+            )
+        ),
     }
     if len(found.models) == 1:
-        return drawings | not_measured(["classes", "disagreements"], "compare has one model")
-    changes = predictions.class_changes(found.predictions, found.seeds)
-    images = datasets.load_examples(test, "images")[0]
-    disputed = predictions.disputed(found.predictions, images, DISPUTED)
-    return drawings | {
-        "classes": partial(prediction_figures.class_changes, changes),
-        "disagreements": partial(picture_figures.disagreements, disputed),
-    }
+        between_models = not_measured(between_models, "compare has one model")
+    return drawings | between_models
 
 
-def pictures(found: Found, folder: Path, train: Path) -> figures.Drawings:
+def pictures(found: Found, folder: Path, train: Path) -> Drawings:
     """Return what draws the figures of training images, by name."""
-    images, labels = datasets.load_examples(train, "images", "labels")
-    seen = results.seen_in_training(folder, found.runs)
     return {
-        "augmentation": partial(picture_figures.augmentation_grid, seen),
-        "samples": partial(picture_figures.samples, images, labels),
+        "augmentation": lambda: picture_figures.augmentation_grid(
+            results.seen_in_training(folder, found.runs)
+        ),
+        "samples": lambda: picture_figures.samples(
+            datasets.load_examples(train, "images")[0], datasets.load_examples(train, "labels")[0]
+        ),
     }
 
 
-def not_measured(names: list[str], reason: str) -> figures.Drawings:
-    """Return what draws, for each name, a figure that says why there is nothing to draw."""
-    draw = partial(figures.not_measured, "Not measured", f"In params.yaml, {reason}.")
-    return dict.fromkeys(names, draw)
+def not_measured(drawings: Drawings, reason: str) -> Drawings:
+    """Replace figures by one that says why there is nothing to draw."""
+    return {
+        name: lambda: figures.not_measured("Not measured", f"In params.yaml, {reason}.")
+        for name in drawings
+    }
 
 
 def words(found: Found, data: dict[str, str]) -> dict[str, Any]:

@@ -4,14 +4,8 @@ Tables in, figures out; the same bytes for the same input.
 """
 
 import itertools
-import multiprocessing
-import os
-import signal
 import textwrap
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +39,6 @@ GAP_PARTS = {
 LINES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
-Drawings = dict[str, Callable[[], Figure]]
-"""By name, what draws each figure."""
-
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
 mpl.rcParams["svg.hashsalt"] = "overfitting"  # ids in the SVG would be random otherwise
 mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
@@ -58,37 +49,6 @@ def save(figure: Figure, path: Path) -> None:
     with written_whole(path) as partial:
         figure.savefig(partial, format="svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
-
-
-def save_all(drawings: Drawings, folder: Path) -> Iterator[str]:
-    """Draw and save figures on all cores, and give the name of each when it is there.
-
-    Drawing them takes longer than all else in a report, and at its end nothing else runs.
-
-    Args:
-        drawings: by name, what draws each; it goes to another process, so it can be pickled.
-        folder: where to save them.
-    """
-    with ProcessPoolExecutor(initializer=_end_with_parent) as pool:
-        yield from pool.map(partial(_save_as, folder), drawings, drawings.values())
-
-
-def _save_as(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
-    save(draw(), folder / f"{name}.svg")
-    return name
-
-
-def _end_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and do not outlive it if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def end() -> None:
-        if parent:
-            parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end, daemon=True).start()
 
 
 def curves(table: pd.DataFrame) -> Figure:
