@@ -11,18 +11,10 @@ from conftest import ROOT
 
 from overfitting import datasets, measures, robustness
 from overfitting.corruptions import CORRUPTIONS, all_severities
+from overfitting.params import load_yaml
 
 TEST, TRAIN, STRESSED = 60, 80, 6
-MODELS = [
-    "baseline",
-    "regularized",
-    "dropout_only",
-    "augmentation_only",
-    "light_dropout",
-    "early_stopping",
-    "batch_norm",
-    "stacked",
-]
+MODELS = list(load_yaml(ROOT / "params.yaml")["models"])
 
 
 def predictions(

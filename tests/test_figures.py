@@ -8,38 +8,22 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import MODELS
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from overfitting import figures, picture_figures, prediction_figures, robustness_figures
+from overfitting import (
+    corruptions,
+    figures,
+    picture_figures,
+    prediction_figures,
+    robustness_figures,
+)
 from overfitting.datasets import CLASSES
 from overfitting.figures import plt
 from overfitting.predictions import Disagreement
 
-MODELS = [
-    "baseline",
-    "regularized",
-    "dropout_only",
-    "augmentation_only",
-    "light_dropout",
-    "early_stopping",
-    "batch_norm",
-    "stacked",
-]
-CORRUPTIONS = [
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "gaussian_blur",
-    "motion_blur",
-    "brightness",
-    "contrast",
-    "rotation",
-    "shear",
-    "scale",
-    "translation",
-    "horizontal_flip",
-]
+CORRUPTIONS = list(corruptions.CORRUPTIONS)
 PHONE = 360  # its width in the units in which browsers measure letters
 
 

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,9 @@ class Found:
     curves: pd.DataFrame
     claims: list[claims.Claim]
     corruptions: pd.DataFrame
+    corruption_errors: pd.DataFrame
+    reliability: pd.DataFrame
+    confusions: dict[str, np.ndarray]
 
 
 def main(argv: list[str]) -> None:
@@ -81,10 +85,11 @@ def main(argv: list[str]) -> None:
     metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
     write_text(arguments.reports / "metrics.json", metrics + "\n")
 
+    [test_images] = datasets.load_examples(arguments.test, "images")
     drawings = {
         **learning(found),
-        **under_shift(found, arguments.test, arguments.corrupted),
-        **of_predictions(found, arguments.test),
+        **under_shift(found, test_images, arguments.corrupted),
+        **of_predictions(found, test_images),
         **pictures(found, arguments.results, arguments.train),
     }
     for name, draw in drawings.items():
@@ -107,6 +112,7 @@ def compare(folder: Path, models: list[str], seeds: list[int]) -> Found:
     predicted = predictions.load(folder, models, seeds)
     augmentations = {run["model"]: run["augmentation"] for run in runs}
     by_run = results.runs_table(runs)
+    corruptions = predictions.corruption_table(predicted, seeds, augmentations)
     return Found(
         models,
         seeds,
@@ -116,7 +122,10 @@ def compare(folder: Path, models: list[str], seeds: list[int]) -> Found:
         results.gap_table(by_run),
         results.curves_table(runs),
         claims.judge(by_run, predicted, augmentations),
-        predictions.corruption_table(predicted, seeds, augmentations),
+        corruptions,
+        predictions.corruption_errors(corruptions),
+        predictions.reliability_table(predicted, seeds),
+        predictions.confusions(predicted),
     )
 
 
@@ -127,89 +136,73 @@ def tables_of(found: Found) -> dict[str, pd.DataFrame]:
         "curves": results.mean_curves(found.curves),
         "claims": claims.table(found.claims),
         "corruptions": found.corruptions,
-        "reliability": predictions.reliability_table(found.predictions, found.seeds),
-        "confusion": predictions.confusion_table(predictions.confusions(found.predictions)),
+        "reliability": found.reliability,
+        "confusion": predictions.confusion_table(found.confusions),
     }
 
 
 Drawings = dict[str, Callable[[], Figure]]
+"""By name, what draws each figure; drawn and saved one by one, as they take much memory."""
 
 
 def learning(found: Found) -> Drawings:
-    """Return what draws the figures of training, by name."""
+    """Return what draws the figures of training."""
     return {
-        "split": lambda: figures.gap_split(found.by_run),
-        "curves": lambda: figures.curves(found.curves),
-        "gap": lambda: figures.gap_per_epoch(found.curves),
+        "split": partial(figures.gap_split, found.by_run),
+        "curves": partial(figures.curves, found.curves),
+        "gap": partial(figures.gap_per_epoch, found.curves),
     }
 
 
-def under_shift(found: Found, test: Path, corrupted: Path) -> Drawings:
-    """Return what draws the figures of shifted and corrupted images, by name."""
-    drawings: Drawings = {
-        "shift": lambda: robustness_figures.shift_maps(predictions.shift_maps(found.predictions)),
-        "corruptions": lambda: robustness_figures.corruption_curves(found.corruptions),
-        "corruption_errors": lambda: robustness_figures.corruption_errors(
-            predictions.corruption_errors(found.corruptions)
-        ),
-        "corrupted": lambda: picture_figures.corrupted_pictures(
-            {
-                name: np.stack([datasets.load_examples(test, "images")[0][0], *images[:, 0]])
-                for name, images in zip(
-                    CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
-                )
-            }
-        ),
-    }
+def under_shift(found: Found, test_images: np.ndarray, corrupted: Path) -> Drawings:
+    """Return what draws the figures of shifted and corrupted images."""
     if found.corruptions.empty:
-        return not_measured(drawings, "robustness.test_size is 0")
-    return drawings
-
-
-def of_predictions(found: Found, test: Path) -> Drawings:
-    """Return what draws the figures of who predicts what, by name."""
-    drawings: Drawings = {
-        "reliability": lambda: prediction_figures.reliability_diagrams(
-            predictions.reliability_table(found.predictions, found.seeds),
-            dict(zip(found.gaps["model"], found.gaps["ece"], strict=True)),
-        ),
-        "confusion": lambda: prediction_figures.confusion_matrices(
-            predictions.confusions(found.predictions), datasets.CLASSES
-        ),
+        names = ["shift", "corruptions", "corruption_errors", "corrupted"]
+        return not_measured(names, "robustness.test_size is 0")
+    damaged = zip(CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True)
+    first = {name: np.stack([test_images[0], *images[:, 0]]) for name, images in damaged}
+    maps = predictions.shift_maps(found.predictions)
+    return {
+        "shift": partial(robustness_figures.shift_maps, maps),
+        "corruptions": partial(robustness_figures.corruption_curves, found.corruptions),
+        "corruption_errors": partial(robustness_figures.corruption_errors, found.corruption_errors),
+        "corrupted": partial(picture_figures.corrupted_pictures, first),
     }
-    between_models: Drawings = {
-        "classes": lambda: prediction_figures.class_changes(
-            predictions.class_changes(found.predictions, found.seeds)
-        ),
-        "disagreements": lambda: picture_figures.disagreements(
-            predictions.disputed(
-                found.predictions, datasets.load_examples(test, "images")[0], DISPUTED
-            )
+
+
+def of_predictions(found: Found, test_images: np.ndarray) -> Drawings:
+    """Return what draws the figures of who predicts what."""
+    errors = dict(zip(found.gaps["model"], found.gaps["ece"], strict=True))
+    drawings: Drawings = {
+        "reliability": partial(prediction_figures.reliability_diagrams, found.reliability, errors),
+        "confusion": partial(
+            prediction_figures.confusion_matrices, found.confusions, datasets.CLASSES
         ),
     }
     if len(found.models) == 1:
-        between_models = not_measured(between_models, "compare has one model")
-    return drawings | between_models
+        return drawings | not_measured(["classes", "disagreements"], "compare has one model")
+    changes = predictions.class_changes(found.predictions, found.seeds)
+    disputed = predictions.disputed(found.predictions, test_images, DISPUTED)
+    return drawings | {
+        "classes": partial(prediction_figures.class_changes, changes),
+        "disagreements": partial(picture_figures.disagreements, disputed),
+    }
 
 
 def pictures(found: Found, folder: Path, train: Path) -> Drawings:
-    """Return what draws the figures of training images, by name."""
+    """Return what draws the figures of training images."""
+    seen = results.seen_in_training(folder, found.runs)
+    images, labels = datasets.load_examples(train, "images", "labels")
     return {
-        "augmentation": lambda: picture_figures.augmentation_grid(
-            results.seen_in_training(folder, found.runs)
-        ),
-        "samples": lambda: picture_figures.samples(
-            datasets.load_examples(train, "images")[0], datasets.load_examples(train, "labels")[0]
-        ),
+        "augmentation": partial(picture_figures.augmentation_grid, seen),
+        "samples": partial(picture_figures.samples, images, labels),
     }
 
 
-def not_measured(drawings: Drawings, reason: str) -> Drawings:
-    """Replace figures by one that says why there is nothing to draw."""
-    return {
-        name: lambda: figures.not_measured("Not measured", f"In params.yaml, {reason}.")
-        for name in drawings
-    }
+def not_measured(names: list[str], reason: str) -> Drawings:
+    """Return what draws, for each name, a figure that says why there is nothing to see."""
+    draw = partial(figures.not_measured, "Not measured", f"In params.yaml, {reason}.")
+    return dict.fromkeys(names, draw)
 
 
 def words(found: Found, data: dict[str, str]) -> dict[str, Any]:
@@ -218,7 +211,6 @@ def words(found: Found, data: dict[str, str]) -> dict[str, Any]:
     Args:
         data: the SHA-256 of each raw file.
     """
-    errors = predictions.corruption_errors(found.corruptions)
     return {
         "models": found.models,
         "seeds": found.seeds,
@@ -236,7 +228,7 @@ def words(found: Found, data: dict[str, str]) -> dict[str, Any]:
         ],
         "tables": {
             "gap": tables.gap_table(found.gaps),
-            "corruptions": tables.corruptions(found.corruptions, errors),
+            "corruptions": tables.corruptions(found.corruptions, found.corruption_errors),
             "other_claims": tables.other_claims(found.models),
             "calibration": tables.calibration(found.gaps),
             "settings": tables.settings(found.runs),

@@ -143,13 +143,14 @@ def judge(
         "The expected calibration error on the test images, over 15 bins of equal mass; beside "
         "it the other scores and how far two estimates of the accuracy lie apart.",
     )
+    honesty = {words: of_runs(measure) for words, measure in HONESTY.items()}
     for model, less in of_runs(lambda table: table["ece"]).items():
         calibrated.findings.append(
             Finding(model, "calibration error is lower by", less, verdict=verdict(less, seeds))
         )
-        for words, measure in HONESTY.items():
+        for words, closer in honesty.items():
             calibrated.findings.append(
-                Finding(model, words, of_runs(measure)[model], points="accuracy" in words)
+                Finding(model, words, closer[model], points="accuracy" in words)
             )
     return [
         overfits,
@@ -198,10 +199,9 @@ def _degrades(
         held_out = paired_interval(
             own.corrupted[:, ~met].mean(axis=(1, 2)), reference.corrupted[:, ~met].mean(axis=(1, 2))
         )
-        clean = [one.shifted[:, 4, 4] for one in (own, reference)]
         kept = paired_interval(
-            own.corrupted[:, ~met].mean(axis=(1, 2)) - clean[0],
-            reference.corrupted[:, ~met].mean(axis=(1, 2)) - clean[1],
+            own.corrupted[:, ~met].mean(axis=(1, 2)) - own.clean,
+            reference.corrupted[:, ~met].mean(axis=(1, 2)) - reference.clean,
         )
         claim.findings.extend(
             [

@@ -31,11 +31,13 @@ import scipy.stats
 
 from .corruptions import CORRUPTIONS, is_matched
 from .statistics import Interval, paired_bootstrap, t_interval
-from .tables import Table, markdown_table
+from .tables import Table, markdown_table, signed
 
 ALIKE = 1e-9
 """Differences of shares and losses that are nearer to each other differ by rounding only."""
 
+DIGITS = 4
+"""Decimals shown: one image of 3,000 shows in the fourth."""
 IMPROVED, WORSE, NOISE = "improved", "worse", "within noise"
 OTHER_IMAGES = "other test images"
 ONE_SEED = "one seed does not tell noise from change; add seeds"
@@ -341,7 +343,7 @@ def _table(rows: Iterable[Row]) -> Table:
                 f"{row.metric.name} {'↑' if row.metric.higher_is_better else '↓'}",
                 _number(row.before),
                 _number(row.after),
-                _signed(row.after - row.before),
+                signed(row.after - row.before, DIGITS),
                 _range(row.interval),
                 row.verdict,
             ]
@@ -351,23 +353,10 @@ def _table(rows: Iterable[Row]) -> Table:
 
 
 def _number(value: float) -> str:
-    """Four decimals: one image of 3,000 shows in the fourth."""
-    return "–" if np.isnan(value) else _minus(f"{_rounded(value):.4f}")
-
-
-def _signed(value: float) -> str:
-    return "–" if np.isnan(value) else _minus(f"{_rounded(value):+.4f}")
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), 4) + 0.0  # no -0
-
-
-def _minus(number: str) -> str:
-    return number.replace("-", "\N{MINUS SIGN}")
+    return signed(value, DIGITS).removeprefix("+")
 
 
 def _range(interval: Interval | None) -> str:
     if interval is None or np.isnan(interval.low):
         return "–"
-    return f"{_signed(interval.low)} to {_signed(interval.high)}"
+    return f"{signed(interval.low, DIGITS)} to {signed(interval.high, DIGITS)}"

@@ -69,18 +69,16 @@ def share(value: float | None) -> str:
     return "–" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
-def signed(value: float | None) -> str:
-    """Print a difference of accuracies (-1 to 1) with its sign and three decimals."""
+def signed(value: float | None, digits: int = 3) -> str:
+    """Print a difference with its sign; unknown as –."""
     if value is None or pd.isna(value):
         return "–"
-    return f"{round(value, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")  # no -0.000
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")  # no -0
 
 
 def points(value: float) -> str:
     """Print a difference of shares in percentage points, signed, with one decimal."""
-    if pd.isna(value):
-        return "–"
-    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")  # no -0.0
+    return signed(100 * value, 1)
 
 
 def between(interval: Interval, in_points: bool = True) -> str:
