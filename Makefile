@@ -2,6 +2,8 @@
 
 CORES ?= 4
 BENCH ?=
+SOAK ?=
+AGREEMENT ?= 10x40
 BASE ?= main
 BIN := .venv/bin
 # The first of these that TensorFlow has packages for; or choose: make PYTHON=/path/to/python
@@ -13,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 
-.PHONY: all help test lint bench check review lock schema clean
+.PHONY: all help test lint bench soak verify check review lock schema clean
 .DEFAULT_GOAL := all
 
 all: .venv/installed ## run the pipeline on the real data; say where the report is
@@ -34,10 +36,17 @@ lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
+soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; an hour
+	PYTHONPATH=workflow/scripts $(BIN)/python tests/soak.py $(SOAK)
+	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --numprocesses 0 --timeout 0 tests/test_agreement.py
+
 bench: .venv/installed ## measure speed and memory; about two hours
 	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)
 
-check: .venv/installed ## say whether both engines, dvc.lock, reports and params agree
+verify: .venv/installed ## read every file that DVC keeps; name what is damaged
+	@$(BIN)/python workflow/scripts/verify.py
+
+check: verify ## verify, and say whether both engines, reports and params agree
 	@$(BIN)/python workflow/scripts/check.py
 
 review: .venv/installed ## Markdown for a pull request: what changed since BASE, what is noise
@@ -62,14 +71,18 @@ clean: ## remove what can be made again, but for DVC's cache
 	@echo "making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual" \
 		"environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@cp workflow/bin_on_path.pth "$$($@ -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
 
-.venv/installed: requirements.txt | .venv/bin/python
+.venv/environment: workflow/environment.pth | .venv/bin/python
+	@cp $< "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
+	@mkdir -p .venv/cache/dvc && mkdir -p -m 700 .venv/cache/dvc/repo # DVC would let everybody write there
+	@touch $@
+
+.venv/installed: requirements.txt | .venv/environment
 	$(INSTALL) -r requirements.txt
 	$(COMPILE)
 	@touch $@
 
-.venv/installed-for-development: requirements-dev.txt | .venv/bin/python
+.venv/installed-for-development: requirements-dev.txt | .venv/environment
 	$(INSTALL) -r requirements-dev.txt
 	$(COMPILE)
 	@touch .venv/installed $@

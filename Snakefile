@@ -6,6 +6,7 @@
 # skips what is unchanged; `dvc repro --force --single-item STAGE` does.
 
 import csv
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(workflow.basedir, "workflow", "scripts")))
 
 from overfitting import pipeline
+from overfitting.console import SNAKEMAKE_PID
 from overfitting.errors import UserError
 
 try:
@@ -20,6 +22,7 @@ try:
         lock = pipeline.wait_for_others()
         graph = pipeline.open_checked()
         graph.write_verdicts()
+        os.environ[SNAKEMAKE_PID] = str(os.getpid())
     else:
         graph = pipeline.Pipeline()
 except UserError as error:

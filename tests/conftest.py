@@ -81,9 +81,14 @@ class Project:
         change(content)
         yaml.dump(content, path)
 
+    def params(self) -> dict[str, Any]:
+        """What params.yaml says."""
+        return ruamel.yaml.YAML(typ="safe").load(self.folder / "params.yaml")
+
     def status(self) -> dict[str, Any]:
         """What `dvc status` calls changed, by stage."""
-        return json.loads(self.run("dvc", "status", "--json").stdout)
+        *_, status = self.run("dvc", "status", "--json").stdout.splitlines()  # after remarks
+        return json.loads(status)
 
     def planned(self, *targets: str) -> set[str]:
         """The stages that `snakemake -n` would run."""
@@ -164,18 +169,43 @@ def make_project(folder: Path) -> Project:
     return project
 
 
+STAND_INS = ["download", "subset", "corruptions", "train", "evaluate", "report"]
+
+
+def make_stand_ins(folder: Path) -> Project:
+    """Lay out this project with stages that only stand in: where only the engines matter."""
+    project = make_project(folder)
+    for stage in STAND_INS:
+        script = folder / "workflow" / "scripts" / f"{stage}.py"
+        shutil.copy(ROOT / "tests" / "stand_in.py", script)
+    return project
+
+
+def run_once(
+    factory: pytest.TempPathFactory, make: Callable[[Path], Project], name: str
+) -> Project:
+    """Give the project that all workers share: `snakemake --cores 4` has run, and a commit."""
+    base = factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / f"{name} é 'project"
+    with FileLock(shared / f"{name}.lock"):
+        project = Project(folder)
+        if not (shared / f"{name}.txt").exists():
+            (shared / f"{name}.txt").write_text(make(folder).snakemake())
+            project.commit()
+    return project
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that `snakemake --cores 4` has run and somebody has committed; do not change it."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base  # one for all workers
-    folder = shared / "finished é 'project"
-    with FileLock(shared / "finished.lock"):
-        project = Project(folder)
-        if not (shared / "finished.txt").exists():
-            (shared / "finished.txt").write_text(make_project(folder).snakemake())
-            project.commit()
-    return project
+    return run_once(tmp_path_factory, make_project, "finished")
+
+
+@pytest.fixture(scope="session")
+def finished_stand_ins(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with stages that only stand in; do not change it."""
+    return run_once(tmp_path_factory, make_stand_ins, "stand-ins")
 
 
 @pytest.fixture
@@ -185,9 +215,12 @@ def fresh(tmp_path: Path) -> Project:
 
 
 @pytest.fixture
-def plain_path(finished: Project, tmp_path: Path) -> Project:
-    """The same in a folder without accents, which DVC's `exp run --temp` does not stand."""
-    return finished.copy(tmp_path / "its own 'copy'")
+def quick(finished_stand_ins: Project, tmp_path: Path) -> Project:
+    """A copy of the project with stages that only stand in, to change and to break.
+
+    In a folder without accents, which DVC's `exp run --temp` does not stand.
+    """
+    return finished_stand_ins.copy(tmp_path / "its own 'copy'")
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Results of runs that never ran, in the files that the stages would have written."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from conftest import ROOT
 
 from overfitting import datasets, measures, robustness
 from overfitting.corruptions import CORRUPTIONS, all_severities
+from overfitting.files import write_record
 from overfitting.params import load_yaml
 
 TEST, TRAIN, STRESSED = 60, 80, 6
@@ -90,8 +90,8 @@ def write_run(folder: Path, model: str, seed: int, stressed: int = STRESSED) -> 
     }
     here = folder / model / str(seed)
     here.mkdir(parents=True)
-    (here / "training.json").write_text(json.dumps(training))
-    (here / "evaluation.json").write_text(json.dumps(evaluation))
+    write_record(here / "training.json", training)
+    write_record(here / "evaluation.json", evaluation)
     datasets.save_examples(here / "predictions.npz", **predicted)
     images = random.integers(0, 255, (2, 28, 28), dtype=np.uint8)
     datasets.save_examples(here / "seen.npz", images=images, draws=np.stack([images] * 3, axis=1))

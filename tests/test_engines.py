@@ -57,64 +57,64 @@ def test_1_a_fresh_clone_by_dvc(fresh: Project, finished: Project) -> None:
         assert (fresh.folder / name).read_bytes() == (finished.folder / name).read_bytes()
 
 
-def test_2_3_4_an_edit_in_either_engine_and_back(project: Project) -> None:
-    before = project.metrics()
-    set_dropout(project, 0.3)
-    assert project.planned() == OF_REGULARIZED
-    output = project.repro()
+def test_2_3_4_an_edit_in_either_engine_and_back(quick: Project) -> None:
+    before = quick.metrics()
+    set_dropout(quick, 0.3)
+    assert quick.planned() == OF_REGULARIZED
+    output = quick.repro()
     assert ran(output) == OF_REGULARIZED
-    project.assert_up_to_date()
-    assert project.metrics()["baseline"] == before["baseline"]
-    assert project.metrics()["regularized"] != before["regularized"]
-    project.commit()
+    quick.assert_up_to_date()
+    assert quick.metrics()["baseline"] == before["baseline"]
+    assert quick.metrics()["regularized"] != before["regularized"]
+    quick.commit()
 
-    set_dropout(project, 0.1)
-    output = project.snakemake()
+    set_dropout(quick, 0.1)
+    output = quick.snakemake()
     assert ran(output) == OF_REGULARIZED
-    project.assert_up_to_date()
+    quick.assert_up_to_date()
 
-    set_dropout(project, 0.5)  # as it was at first: nothing is trained again
-    assert ran(project.snakemake()) == {"report"}
-    project.assert_up_to_date()
-    assert project.metrics() == before
+    set_dropout(quick, 0.5)  # as it was at first: nothing is trained again
+    assert ran(quick.snakemake()) == {"report"}
+    quick.assert_up_to_date()
+    assert quick.metrics() == before
 
-    set_dropout(project, 0.3)
-    assert ran(project.repro()) == {"report"}
-    project.assert_up_to_date()
+    set_dropout(quick, 0.3)
+    assert ran(quick.repro()) == {"report"}
+    quick.assert_up_to_date()
 
 
-def test_5_another_branch_whatever_the_times(project: Project) -> None:
-    project.git("checkout", "--quiet", "-b", "other")
-    set_dropout(project, 0.2)
-    project.snakemake()
-    project.commit()
+def test_5_another_branch_whatever_the_times(quick: Project) -> None:
+    quick.git("checkout", "--quiet", "-b", "other")
+    set_dropout(quick, 0.2)
+    quick.snakemake()
+    quick.commit()
     for branch in ("main", "other"):
-        project.git("checkout", "--quiet", branch)
-        project.run("dvc", "checkout")
-        shuffle_times(project)
-        project.assert_up_to_date()
-        assert ran(project.snakemake()) == set()
-        assert ran(project.repro()) == set()
+        quick.git("checkout", "--quiet", branch)
+        quick.run("dvc", "checkout")
+        shuffle_times(quick)
+        quick.assert_up_to_date()
+        assert ran(quick.snakemake()) == set()
+        assert ran(quick.repro()) == set()
 
 
-def test_5_another_branch_with_more_seeds(project: Project) -> None:
-    project.git("checkout", "--quiet", "-b", "other")
-    project.edit(lambda params: params["seeds"].insert(0, 7))
-    project.edit(lambda params: params["compare"].remove("regularized"))
-    project.snakemake()
-    project.commit()
+def test_5_another_branch_with_more_seeds(quick: Project) -> None:
+    quick.git("checkout", "--quiet", "-b", "other")
+    quick.edit(lambda params: params["seeds"].insert(0, 7))
+    quick.edit(lambda params: params["compare"].remove("regularized"))
+    quick.snakemake()
+    quick.commit()
     for branch in ("main", "other", "main"):
-        project.git("checkout", "--quiet", branch)
-        project.run("dvc", "checkout")  # DVC removes what the branch does not have
-        project.assert_up_to_date()
+        quick.git("checkout", "--quiet", branch)
+        quick.run("dvc", "checkout")  # DVC removes what the branch does not have
+        quick.assert_up_to_date()
 
 
-def test_6_a_clone_that_pulls(project: Project, tmp_path: Path) -> None:
-    project.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    project.run("dvc", "push")
-    project.commit()
+def test_6_a_clone_that_pulls(quick: Project, tmp_path: Path) -> None:
+    quick.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    quick.run("dvc", "push")
+    quick.commit()
     clone = Project(tmp_path / "the clone")
-    project.git("clone", "--quiet", str(project.folder), str(clone.folder))
+    quick.git("clone", "--quiet", str(quick.folder), str(clone.folder))
     clone.run("dvc", "pull")
     assert not (clone.folder / ".snakemake").exists()
     clone.assert_up_to_date()
@@ -151,63 +151,58 @@ def test_8_a_script_or_shared_module_edited(
     project.assert_up_to_date()
 
 
-def test_9_models_and_seeds_come_and_go(project: Project) -> None:
-    before = project.metrics()
-    project.edit(lambda params: params["compare"].remove("regularized"))
-    assert ran(project.repro()) == {"report"}
-    project.assert_up_to_date()
-    assert project.metrics() == {"baseline": before["baseline"]}
-    page = (project.folder / "reports" / "report.html").read_text()
-    assert "0.848 / 0.872" not in page
-    assert '<th scope="row">regularized' not in page
+def test_9_models_and_seeds_come_and_go(quick: Project) -> None:
+    before = quick.metrics()
+    quick.edit(lambda params: params["compare"].remove("regularized"))
+    assert ran(quick.repro()) == {"report"}
+    quick.assert_up_to_date()
+    assert quick.metrics() == {"baseline": before["baseline"]}
 
-    project.edit(lambda params: params["seeds"].append(3))
+    quick.edit(lambda params: params["seeds"].append(3))
     added = {"train@baseline-3", "evaluate@baseline-3", "report"}
-    assert project.planned() == added
-    assert ran(project.snakemake()) == added
-    project.assert_up_to_date()
-    assert "2 seeds (0, 3)" in (project.folder / "reports" / "report.html").read_text()
+    assert quick.planned() == added
+    assert ran(quick.snakemake()) == added
+    quick.assert_up_to_date()
 
-    project.edit(lambda params: params["compare"].append("dropout_only"))
-    project.edit(lambda params: params["seeds"].remove(3))
+    quick.edit(lambda params: params["compare"].append("dropout_only"))
+    quick.edit(lambda params: params["seeds"].remove(3))
     added = {"train@dropout_only-0", "evaluate@dropout_only-0", "report"}
-    assert ran(project.repro()) == added
-    project.assert_up_to_date()
-    assert list(project.metrics()) == ["baseline", "dropout_only"]
+    assert ran(quick.repro()) == added
+    quick.assert_up_to_date()
+    assert list(quick.metrics()) == ["baseline", "dropout_only"]
 
-    project.edit(lambda params: params.update(compare=["baseline", "regularized"]))
-    assert ran(project.repro()) == {"report"}  # it was trained before
-    project.assert_up_to_date()
-    assert project.metrics() == before
+    quick.edit(lambda params: params.update(compare=["baseline", "regularized"]))
+    assert ran(quick.repro()) == {"report"}  # it was trained before
+    quick.assert_up_to_date()
+    assert quick.metrics() == before
 
 
-def test_9_leftovers_do_not_outlive_a_revert(project: Project) -> None:
-    project.edit(lambda params: params["seeds"].append(9))
-    project.edit(lambda params: params["compare"].remove("regularized"))
-    project.snakemake()
-    lock = project.git("show", "HEAD:dvc.lock")
-    project.git("checkout", "--quiet", "--", ".")
+def test_9_leftovers_do_not_outlive_a_revert(quick: Project) -> None:
+    quick.edit(lambda params: params["seeds"].append(9))
+    quick.edit(lambda params: params["compare"].remove("regularized"))
+    quick.snakemake()
+    lock = quick.git("show", "HEAD:dvc.lock")
+    quick.git("checkout", "--quiet", "--", ".")
     # The seed's results are still there, and DVC watches the folder they are in.
-    assert (project.folder / "results" / "baseline" / "9").exists()
-    assert ran(project.repro()) <= {"report"}
-    project.assert_up_to_date()
-    assert (project.folder / "dvc.lock").read_text() == lock
+    assert (quick.folder / "results" / "baseline" / "9").exists()
+    assert ran(quick.repro()) <= {"report"}
+    quick.assert_up_to_date()
+    assert (quick.folder / "dvc.lock").read_text() == lock
 
 
-def test_10_experiments(plain_path: Project) -> None:
-    project = plain_path
+def test_10_experiments(quick: Project) -> None:
     rate = "models.regularized.dropout.dense"
-    project.run("dvc", "exp", "run", "--set-param", f"{rate}=0.2")
-    project.assert_up_to_date()
-    project.git("stash", "--quiet")
-    project.run("dvc", "checkout")
-    project.run("dvc", "exp", "run", "--temp", "--set-param", f"{rate}=0.15")
-    project.run("dvc", "exp", "run", "--queue", "--set-param", f"{rate}=0.2")
-    project.run("dvc", "exp", "run", "--run-all")
-    shown = project.run("dvc", "exp", "show", "--csv").stdout
+    quick.run("dvc", "exp", "run", "--set-param", f"{rate}=0.2")
+    quick.assert_up_to_date()
+    quick.git("stash", "--quiet")
+    quick.run("dvc", "checkout")
+    quick.run("dvc", "exp", "run", "--temp", "--set-param", f"{rate}=0.15")
+    quick.run("dvc", "exp", "run", "--queue", "--set-param", f"{rate}=0.2")
+    quick.run("dvc", "exp", "run", "--run-all")
+    shown = quick.run("dvc", "exp", "show", "--csv").stdout
     rates = {float(found) for found in re.findall(r",(0\.\d+),", shown)}
     assert {0.2, 0.15} <= rates
-    project.assert_up_to_date()
+    quick.assert_up_to_date()
 
 
 def test_graphs_and_lists(finished: Project) -> None:
@@ -230,24 +225,9 @@ def test_graphs_and_lists(finished: Project) -> None:
 def test_make_check_says_what_disagrees(project: Project) -> None:
     check = ("python", "workflow/scripts/check.py")
     assert "DIFFERS" not in project.run(*check).stdout
-
-    weights = project.folder / "models" / "baseline" / "0.weights.h5"
-    times = weights.stat()
-    content = bytearray(weights.read_bytes())
-    content[-1] ^= 1
-    weights.write_bytes(content)
-    os.utime(weights, ns=(times.st_atime_ns, times.st_mtime_ns))  # DVC sees no change
-    done = project.run(*check, check=False)
-    assert done.returncode == 1
-    assert "models/baseline/0.weights.h5 is not the" in done.stdout
-    weights.unlink()
-    project.repro()
-    assert "DIFFERS" not in project.run(*check).stdout
-
     set_dropout(project, 0.45)
     done = project.run(*check, check=False)
     assert done.returncode == 1
-    assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
     assert "params.yaml is not committed" in done.stdout
     assert "ok       Snakemake and DVC" in done.stdout
 
@@ -255,6 +235,7 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
 def test_make_check_on_a_clone_without_data(project: Project, tmp_path: Path) -> None:
     clone = Project(tmp_path / "the clone")
     project.git("clone", "--quiet", str(project.folder), str(clone.folder))
-    done = clone.run("python", "workflow/scripts/check.py")
-    assert "DIFFERS" not in done.stdout
-    assert "data files are not on this machine" in done.stdout
+    for script in ("verify", "check"):
+        done = clone.run("python", f"workflow/scripts/{script}.py")
+        assert "DIFFERS" not in done.stdout
+        assert ("data files are not on this machine" in done.stdout) == (script == "verify")

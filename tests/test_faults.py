@@ -22,6 +22,7 @@ from overfitting.files import PARTIAL, written_whole
 
 WEIGHTS = "models/regularized/0.weights.h5"
 EPOCHS = 40
+MOUNT_READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1"; shift; exec "$@"'
 
 
 def lengthen(project: Project, epochs: int = EPOCHS) -> None:
@@ -145,13 +146,11 @@ def test_7_killed_in_training(
     in_the_middle_of_training(project)
     fault(leader, project)
     leader.wait(60)
-    if not at_work(project, "repro"):  # DVC does not outlive it, so neither does the script
-        wait_until(lambda: not scripts(project), seconds=5)
-        weights = project.folder / WEIGHTS  # whole, from before or (SIGTERM) finished, or absent
-        assert not weights.exists() or weights.stat().st_size == whole
-    done = project.run(*command)  # the same command again, nothing else
-    if fault is kill_leader and command[0] == "snakemake":
-        assert "waiting for it" in done.stdout
+    if fault is not kill_script and fault is not kill_dvc:
+        wait_until(lambda: not at_work(project), seconds=15)  # nobody works on, unasked
+    weights = project.folder / WEIGHTS  # whole, from before or (SIGTERM) finished, or absent
+    assert not weights.exists() or weights.stat().st_size == whole
+    project.run(*command)  # the same command again, nothing else
     assert_trained(project, EPOCHS)
     left = [p for p in project.folder.rglob(f"{PARTIAL}*") if ".dvc" not in p.parts]
     assert left == []
@@ -238,6 +237,8 @@ def test_divergence_stops_that_model_alone(project: Project) -> None:
         (("seeds: [0]", "seeds: [0, 0]"), "seeds = [0, 0]: 0 stands there twice"),
         (("  epochs: 2", "  epochs: 2\n  epochs: 3"), "epochs"),
         (("seeds: [0]", "seeds: 3"), "seeds"),
+        (("compare: [", "compare: ['x; touch hacked #', "), "compare.0 = 'x; touch hacked #': "),
+        (("  epochs: 2", "  epochs: !!python/object/apply:os.mkdir [hacked]"), "os.mkdir"),
     ],
 )
 def test_wrong_params_are_refused_by_both_before_any_work(
@@ -254,6 +255,7 @@ def test_wrong_params_are_refused_by_both_before_any_work(
             assert words in done.stdout
         assert ran(done.stdout) <= {"params"}
         assert "Traceback" not in done.stdout
+        assert not (project.folder / "hacked").exists()
 
 
 def test_a_failed_stage_shows_its_log(project: Project) -> None:
@@ -330,11 +332,64 @@ run_script(main)
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )
     assert done.returncode == 1
-    assert "error: " in done.stderr
-    assert "Traceback" not in done.stderr
+    advice = "mend that and run the same command again"
+    assert done.stderr == f"error: [Errno 27] File too large: '{target}'; {advice}\n"
     assert target.read_text() == "what was there"
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+@pytest.mark.parametrize(
+    ("command", "half_kilobytes", "file"),
+    [
+        (
+            ("python", "workflow/scripts/download.py", "data/SHA256SUMS", "data/raw"),
+            200,
+            "data/raw/train-images-idx3-ubyte",
+        ),
+        (
+            ("dvc", "repro", "--force", "--single-item", "train@baseline-0"),
+            4000,
+            "models/baseline/0.weights.h5",
+        ),
+    ],
+    ids=["download", "train"],
+)
+def test_a_stage_on_a_full_disk_says_so_and_is_run_again(
+    project: Project, command: tuple[str, ...], half_kilobytes: int, file: str
+) -> None:
+    path = project.folder / file
+    whole = path.read_bytes()
+    path.unlink()
+    limit = f'ulimit -f {half_kilobytes}; exec "$@"'
+    done = project.run("sh", "-c", limit, "sh", str(BIN / command[0]), *command[1:], check=False)
+    assert done.returncode
+    assert f"File too large: '{file}'; mend that and run the same command again" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert not path.exists()
+    project.run(*command)
+    assert path.read_bytes() == whole
+    project.snakemake()
+    project.assert_up_to_date()
+
+
+def test_a_read_only_folder_is_named(project: Project) -> None:
+    labels = project.folder / "data" / "raw" / "train-labels-idx1-ubyte"
+    labels.unlink()
+    labels.parent.chmod(0o555)
+    by_somebody = ["unshare", "--mount", "sh", "-c", MOUNT_READ_ONLY, "sh", str(labels.parent)]
+    prefix = by_somebody if os.geteuid() == 0 else []  # permissions do not stop root
+    if prefix and subprocess.run([*prefix, "true"], capture_output=True).returncode:
+        pytest.skip("root may not mount here, and nothing else is read-only to root")
+    command = [sys.executable, "workflow/scripts/download.py", "data/SHA256SUMS", "data/raw"]
+    done = project.run(*prefix, *command, check=False)
+    assert done.returncode
+    [error] = [line for line in done.stdout.splitlines() if "error: " in line]
+    assert "data/raw" in error and "mend that and run the same command again" in error
+    assert "Traceback" not in done.stdout
+    labels.parent.chmod(0o755)
+    project.run(*command)
+    project.assert_up_to_date()
 
 
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:

@@ -57,6 +57,18 @@ def test_its_account_of_the_data_is_that_of_params() -> None:
     assert f"{words[ready]} more stand ready" in README
 
 
+def test_each_promise_names_tests_that_there_are() -> None:
+    promises = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    code = {path.name: path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py")}
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`(?:tests/)?((?:test_|soak)\w+(?:\.py)?)`", row.split("|")[3])
+        assert named, row
+        for name in named:
+            assert name in code or any(f"def {name}(" in text for text in code.values()), name
+
+
 def test_what_it_points_to_is_there() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target

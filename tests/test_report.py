@@ -15,6 +15,7 @@ import report
 from overfitting import datasets, predictions, results, tables
 from overfitting.corruptions import CORRUPTIONS
 from overfitting.errors import UserError
+from overfitting.files import read_record, write_record
 from overfitting.params import load_yaml
 
 ARGUMENTS = [
@@ -136,11 +137,11 @@ def test_words_of_numbers() -> None:
 
 
 def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a/0/training\.json is missing or damaged"):
+    with pytest.raises(UserError, match=r"a/0/training\.json is missing"):
         results.load_runs(tmp_path, ["a"], [0])
     (tmp_path / "a" / "0").mkdir(parents=True)
     (tmp_path / "a" / "0" / "training.json").write_text("{")
-    with pytest.raises(UserError, match=r"a/0/training\.json is missing or damaged"):
+    with pytest.raises(UserError, match=r"a/0/training\.json is damaged"):
         results.load_runs(tmp_path, ["a"], [0])
     with pytest.raises(UserError, match=r"a/0/predictions\.npz is missing"):
         predictions.load(tmp_path, ["a"], [0])
@@ -232,10 +233,10 @@ def test_the_verdicts_follow_the_numbers(tmp_path: Path, monkeypatch: pytest.Mon
     for seed in range(3):
         for model, train in (("baseline", 0.99), ("regularized", 0.5)):
             path = tmp_path / "results" / model / str(seed) / "evaluation.json"
-            evaluation = json.loads(path.read_text())
+            evaluation = read_record(path)
             evaluation["train"]["accuracy"] = train
             evaluation["test"]["accuracy"] = 0.8 + seed / 1000
-            path.write_text(json.dumps(evaluation))
+            write_record(path, evaluation)
     markdown, _ = make_report(tmp_path, monkeypatch)
     assert "that it overfits holds" in markdown
     assert "that it is smaller holds" in markdown

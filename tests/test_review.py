@@ -377,11 +377,14 @@ def test_the_curves_are_linked_by_commit_where_the_forge_is_known() -> None:
 # The front door, on a pipeline with the same files that trains nothing
 
 MEASURE = """
-import json, sys
+import sys
 from pathlib import Path
 
 import numpy as np
 import ruamel.yaml
+
+sys.path.append(SCRIPTS)
+from overfitting.files import write_record
 
 model, seed = sys.argv[1], int(sys.argv[2])
 accuracy = ruamel.yaml.YAML(typ="safe").load(Path("params.yaml"))["models"][model]["accuracy"]
@@ -402,7 +405,7 @@ measured = {
     "calibration": {"ece": 0.05 + 0.01 * random.random()},
     "robustness": None,
 }
-(folder / "evaluation.json").write_text(json.dumps(measured))
+write_record(folder / "evaluation.json", measured)
 """
 REPORT = """
 import json
@@ -466,7 +469,7 @@ def branched(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project.run("dvc", "init", "--quiet")
     project.run("dvc", "config", "core.analytics", "false")
     for name, text in {
-        "measure.py": MEASURE,
+        "measure.py": MEASURE.replace("SCRIPTS", repr(str(ROOT / "workflow" / "scripts"))),
         "report.py": REPORT,
         "dvc.yaml": STAGES,
         ".gitignore": "/results/\n",

@@ -1,11 +1,9 @@
-"""Say whether Snakemake, DVC, dvc.lock, the reports, params.yaml and the last commit agree.
+"""Say whether Snakemake, DVC, the reports, params.yaml and the last commit agree.
 
-Run by `make check`. Ends with status 1 where something disagrees. Data that are not on this
-machine (a fresh clone has none) are named, but are no disagreement.
+Run by `make check`, after verify.py. Ends with status 1 where something disagrees.
 """
 
 import argparse
-import hashlib
 import json
 import re
 import subprocess
@@ -13,7 +11,7 @@ import sys
 from pathlib import Path
 
 from overfitting import params
-from overfitting.console import run_script
+from overfitting.console import run_script, say
 from overfitting.errors import UserError
 from overfitting.pipeline import Pipeline
 
@@ -26,36 +24,17 @@ def main(argv: list[str]) -> None:
     print("ok       params.yaml: every key is known, every value in its range")
     pipeline = Pipeline()
     stale = pipeline.stale()
-    contradicting = pipeline.contradicting_lock()
-    missing, damaged = missing_and_damaged(pipeline)
     disagreements = [
         *say(
             "Snakemake and DVC",
             f"agree on what must run: {len(stale) or 'nothing'}" + (" stages" if stale else ""),
             engines_differ(stale, planned_by_snakemake()),
         ),
-        *say(
-            "dvc.lock",
-            "was made from this code and these params",
-            [f"{stage} does not match it; run `dvc repro`" for stage in contradicting],
-        ),
-        *say("contents", "every file here has the contents that dvc.lock records", damaged),
         *say("reports", "show the models of params.yaml", reported_models_differ(checked.compare)),
         *say("last commit", "holds params, code, dvc.lock and reports as they are", uncommitted()),
     ]
-    if missing:
-        print(f"note     {len(missing)} data files are not on this machine; `make` makes them")
     if disagreements:
         raise UserError(f"{len(disagreements)} disagreement(s), see above")
-
-
-def say(what: str, good: str, faults: list[str]) -> list[str]:
-    """Print one line if all is well, else a line per fault; return the faults."""
-    for fault in faults:
-        print(f"DIFFERS  {what}: {fault}")
-    if not faults:
-        print(f"ok       {what}: {good}")
-    return faults
 
 
 def planned_by_snakemake() -> set[str]:
@@ -72,26 +51,6 @@ def engines_differ(by_dvc: set[str], by_snakemake: set[str]) -> list[str]:
     return [f"only DVC would run {stage}" for stage in sorted(by_dvc - by_snakemake)] + [
         f"only Snakemake would run {stage}" for stage in sorted(by_snakemake - by_dvc)
     ]
-
-
-def missing_and_damaged(pipeline: Pipeline) -> tuple[list[str], list[str]]:
-    """Read every out and its copy in DVC's cache, and compare the contents with dvc.lock.
-
-    DVC itself goes by time and size once it has seen a file, and hands out what its cache
-    holds without looking at it.
-    """
-    missing, damaged = [], []
-    for out, md5, copies in pipeline.recorded_outs():
-        if not copies:
-            missing.append(out)
-        for copy in copies:
-            with copy.open("rb") as file:
-                found = hashlib.file_digest(file, "md5").hexdigest()
-            if md5 and found != md5:
-                damaged.append(
-                    f"{copy} is not the {out} that dvc.lock records; remove it, run `dvc repro`"
-                )
-    return missing, damaged
 
 
 def reported_models_differ(compare: list[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """Stage evaluate: one trained model, one seed, measured in inference mode."""
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from overfitting import datasets, measures, params, robustness
 from overfitting.console import native_messages_in_log, run_script, start_log
 from overfitting.corruptions import CORRUPTIONS
 from overfitting.errors import UserError
-from overfitting.files import sha256, write_text
+from overfitting.files import read_record, sha256, write_record
 
 DRAWS = 8  # random draws shown of what training sees of an image
 SHOWN = 6  # images they are shown for
@@ -21,7 +20,7 @@ SHOWN = 6  # images they are shown for
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a model of params.yaml")
-    parser.add_argument("seed", type=int)
+    parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
     parser.add_argument("train", type=Path, help="training subset (.npz)")
     parser.add_argument("test", type=Path, help="test subset (.npz)")
     parser.add_argument("whole_test", type=Path, help="whole test set (.npz)")
@@ -32,8 +31,8 @@ def main(argv: list[str]) -> None:
     parser.add_argument("predictions", type=Path, help="what was predicted, to write (.npz)")
     parser.add_argument("seen", type=Path, help="images as training sees them, to write (.npz)")
     arguments = parser.parse_args(argv)
-    log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     declared = params.declared_by("evaluate", {"model": arguments.model})
+    log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
     refuse_other_weights(arguments.weights, arguments.history)
     images, labels = datasets.load_examples(arguments.train, "images", "labels")
@@ -84,7 +83,7 @@ def main(argv: list[str]) -> None:
     )
     seen = inference.seen_in_training(model, images[:SHOWN], DRAWS)
     datasets.save_examples(arguments.seen, images=images[:SHOWN], draws=seen)
-    write_text(arguments.evaluation, json.dumps(measured, indent=1, allow_nan=False) + "\n")
+    write_record(arguments.evaluation, measured)
 
 
 def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
@@ -100,11 +99,11 @@ def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 def refuse_other_weights(weights: Path, history: Path) -> None:
     """Raise a UserError unless `weights` are those that the training in `history` saved."""
-    expected = json.loads(history.read_text(encoding="utf-8"))["weights_sha256"]
+    expected = read_record(history)["weights_sha256"]
     if sha256(weights) != expected:
         raise UserError(
-            f"{weights} is damaged, or not what the training saved; remove it and run the same "
-            f"command again (expected SHA-256 {expected[:12]}…)"
+            f"{weights} is damaged, or not what the training saved (SHA-256 {expected[:12]}…); "
+            "`make verify` says what to do"
         )
 
 

@@ -79,12 +79,6 @@ def main(argv: list[str]) -> None:
 
     found = compare(arguments.results, declared["compare"], declared["seeds"])
     log.info("%d runs read and compared", len(found.runs))
-    for name, table in tables_of(found).items():
-        text = table.to_csv(index=False, float_format="%.6f")
-        write_text(arguments.reports / "tables" / f"{name}.csv", text)
-    metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
-    write_text(arguments.reports / "metrics.json", metrics + "\n")
-
     [test_images] = datasets.load_examples(arguments.test, "images")
     drawings = {
         **learning(found),
@@ -92,14 +86,19 @@ def main(argv: list[str]) -> None:
         **of_predictions(found, test_images),
         **pictures(found, arguments.results, arguments.train),
     }
+    data = checksums.read_checksums(arguments.checksums)
+
+    # All has been read: what is damaged was refused before anything is written.
+    for name, table in tables_of(found).items():
+        text = table.to_csv(index=False, float_format="%.6f")
+        write_text(arguments.reports / "tables" / f"{name}.csv", text)
+    metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
+    write_text(arguments.reports / "metrics.json", metrics + "\n")
     for name, draw in drawings.items():
         figures.save(draw(), arguments.reports / "figures" / f"{name}.svg")
         log.info("figure %s drawn", name)
 
-    markdown = pages.render(
-        arguments.templates / "report.md.j2",
-        **words(found, checksums.read_checksums(arguments.checksums)),
-    )
+    markdown = pages.render(arguments.templates / "report.md.j2", **words(found, data))
     write_text(arguments.reports / "report.md", markdown)
     page = pages.page(markdown, arguments.reports, arguments.templates / "page.html.j2")
     write_text(arguments.reports / "report.html", page)

@@ -21,6 +21,7 @@ from overfitting import review
 from overfitting.console import run_script
 from overfitting.datasets import load_examples
 from overfitting.errors import UserError
+from overfitting.files import read_record
 
 DVC = [sys.executable, "-m", "dvc"]
 RESULTS = "results"
@@ -219,16 +220,15 @@ def runs_of(model: str, side: Side) -> dict[int, review.Run]:
     """Read the runs of a model, by seed.
 
     Raises:
-        MissingResultError: a result is not on this machine.
-        UserError: a result is damaged.
+        MissingResultError: a result is not on this machine, or damaged.
     """
     runs = {}
     for seed, (evaluation, predictions) in side.results(model).items():
-        probabilities, labels = load_examples(predictions, "probabilities", "labels")
         try:
-            measured = json.loads(evaluation.read_text("utf-8"))
-        except ValueError as error:
-            raise UserError(f"{evaluation} is damaged ({error}); run `make check`") from None
+            measured = read_record(evaluation)
+            probabilities, labels = load_examples(predictions, "probabilities", "labels")
+        except UserError as error:
+            raise MissingResultError(f"of {side.name}, {error}", "") from None
         runs[seed] = review.Run(measured, probabilities.argmax(axis=1) == labels, labels)
     return runs
 

@@ -1,24 +1,23 @@
 """Stage train: one model, one seed; its weights and the history of its training."""
 
 import argparse
-import json
 from pathlib import Path
 
 from overfitting import datasets, params
 from overfitting.console import native_messages_in_log, run_script, start_log
-from overfitting.files import sha256, write_text, written_whole
+from overfitting.files import sha256, write_record, written_whole
 
 
 def main(argv: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a model of params.yaml")
-    parser.add_argument("seed", type=int)
+    parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
     parser.add_argument("examples", type=Path, help="training subset (.npz)")
     parser.add_argument("weights", type=Path, help="weights to write (.weights.h5)")
     parser.add_argument("history", type=Path, help="history to write (.json)")
     arguments = parser.parse_args(argv)
-    log = start_log("train", f"{arguments.model}-{arguments.seed}")
     declared = params.declared_by("train", {"model": arguments.model})
+    log = start_log("train", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
     trained_as = params.effective_training(declared["training"], model)
     images, labels = datasets.load_examples(arguments.examples, "images", "labels")
@@ -29,7 +28,8 @@ def main(argv: list[str]) -> None:
 
     determinism.be_deterministic(arguments.seed)
     network, history = training.train(model, trained_as, images, labels, log)
-    with written_whole(arguments.weights) as partial:
+    room = 16 * network.count_params()  # float32, and Adam's two means beside each
+    with written_whole(arguments.weights, room) as partial:  # HDF5 crashes on a full disk
         network.save_weights(partial)
     record = {
         "model_settings": model.model_dump(exclude={"training"}),
@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
         "weights_sha256": sha256(arguments.weights),
         "history": history.as_dict(),
     }
-    write_text(arguments.history, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    write_record(arguments.history, record)
 
 
 if __name__ == "__main__":

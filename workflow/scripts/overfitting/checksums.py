@@ -15,10 +15,14 @@ def read_checksums(path: Path) -> dict[str, str]:
         From each file's name to the SHA-256 of its unzipped contents.
 
     Raises:
-        UserError: a line has another form.
+        UserError: it is no text, or a line has another form.
     """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is no text; restore it with `git checkout {path}`") from None
     checksums = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         digest, _, name = line.partition("  ")
         plain = Path(name).name == name != ".."
         if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
@@ -38,5 +42,5 @@ def refuse_other_contents(folder: Path, checksums: dict[str, str]) -> None:
         if not has_contents(folder / name, digest):
             raise UserError(
                 f"{folder / name} is damaged: its contents are not those that are pinned; "
-                "remove it and run the same command again"
+                "`make verify` says what to do"
             )

@@ -51,10 +51,15 @@ def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
         os.close(terminal)
 
 
+SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"
+"""The variable in which the Snakefile tells the scripts of its jobs who waits for them."""
+
+
 def run_script(main: Callable[[list[str]], None]) -> None:
     """Run a script's `main(argv)`; a fault that the user can mend ends it in one line.
 
-    Under DVC the script also ends when DVC is killed: nobody would record what it writes.
+    Under DVC the script also ends when DVC is killed, as nobody would record what it writes, and
+    when the Snakemake is killed that had DVC run it, as nobody waits for it any more.
     """
     if "DVC_STAGE" in os.environ:
         threading.Thread(target=_end_with_parents, daemon=True).start()
@@ -63,9 +68,18 @@ def run_script(main: Callable[[list[str]], None]) -> None:
     except UserError as error:
         _fail(str(error))
     except OSError as error:  # disk full, read-only folder, missing file: the name says which
-        _fail(str(error))
+        _fail(f"{error}; mend that and run the same command again")
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def say(what: str, good: str, faults: list[str]) -> list[str]:
+    """Print one line if all is well, else a line per fault; return the faults."""
+    for fault in faults:
+        print(f"DIFFERS  {what}: {fault}")
+    if not faults:
+        print(f"ok       {what}: {good}")
+    return faults
 
 
 def _fail(message: str) -> None:
@@ -78,10 +92,15 @@ def _fail(message: str) -> None:
 
 
 def _end_with_parents() -> None:
-    """End this process once its parent or, where that is a shell, its grandparent is gone."""
+    """End this process once one is gone that started it: DVC, a shell between, Snakemake."""
     parents = psutil.Process().parents()[:2]
     shell_between = parents[0].name() in {"sh", "bash", "dash", "zsh", "fish"}
     watched = parents if shell_between else parents[:1]
+    if snakemake := os.environ.get(SNAKEMAKE_PID):
+        try:
+            watched.append(psutil.Process(int(snakemake)))
+        except psutil.NoSuchProcess:  # killed before this process had begun
+            os.kill(os.getpid(), signal.SIGKILL)
     while all(_alive(parent) for parent in watched):
         time.sleep(0.5)
     os.kill(os.getpid(), signal.SIGKILL)  # at once; the next writer removes temporary files

@@ -1,6 +1,7 @@
 """The subset that is trained and tested on, as files and as arrays."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -52,18 +53,24 @@ def save_examples(path: Path, **arrays: np.ndarray) -> None:
 
 
 def load_examples(path: Path, *names: str) -> list[np.ndarray]:
-    """Read arrays of an .npz file by name; the format's own checksums are verified.
+    """Read arrays of an .npz file by name; the format's own checksums are verified, of all.
 
     Raises:
         UserError: the file is damaged or lacks a name.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():
+                raise zipfile.BadZipFile(f"{damaged} has another checksum")
         with np.load(path, allow_pickle=False) as file:
             return [file[name] for name in names]
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError) as error:
-        raise UserError(
-            f"{path} is damaged ({error}); remove it and run the same command again"
-        ) from None
+    except (
+        *(zipfile.BadZipFile, zlib.error, OSError),
+        *(ValueError, KeyError, EOFError, RuntimeError),
+    ) as error:
+        if isinstance(error, OSError) and error.filename:  # it is not there, or not ours to read
+            raise
+        raise UserError(f"{path} is damaged ({error}); `make verify` says what to do") from None
 
 
 def to_network_input(images: np.ndarray) -> np.ndarray:

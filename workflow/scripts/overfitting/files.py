@@ -1,26 +1,34 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and records that notice when they were changed."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
+
+from .errors import UserError
 
 PARTIAL = ".partial-"  # both .gitignore and .dvcignore know this prefix
 
 
 @contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
+def written_whole(target: Path, room: int = 0) -> Iterator[Path]:
     """Give a path beside `target` to write to, and move it there once all is written.
 
     The temporary name keeps the suffixes of `target`. When the block fails, the temporary
     file is removed and what stood at `target` before still stands there. What a killed
     process left behind is removed by the next writer of the same file.
 
+    Args:
+        target: the final path; its folder is made if it is missing.
+        room: bytes that must be free, for a writer that does not stand a full disk.
+
     Raises:
-        OSError: the folder cannot be written to, or the disk is full.
+        OSError: the folder cannot be written to, or the disk is full; it names a file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     for left_behind in target.parent.glob(f"{PARTIAL}*-{target.name}"):
@@ -28,10 +36,16 @@ def written_whole(target: Path) -> Iterator[Path]:
             left_behind.unlink(missing_ok=True)
     partial = target.parent / f"{PARTIAL}{os.getpid()}-{target.name}"
     try:
+        if room:
+            partial.write_bytes(bytes(room))
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(target)
+    except OSError as error:
+        if error.errno and not error.filename:  # a full disk is not told with a name
+            raise OSError(error.errno, os.strerror(error.errno), str(target)) from None
+        raise
     finally:
         partial.unlink(missing_ok=True)
 
@@ -40,6 +54,40 @@ def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 to `target`, whole or not at all."""
     with written_whole(target) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_record(target: Path, record: dict[str, Any]) -> None:
+    """Write JSON with its own SHA-256 under the last key, `sha256`, whole or not at all.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON does not know.
+    """
+    write_text(target, _as_json(record | {"sha256": _seal(record)}))
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read what `write_record` wrote, without its SHA-256.
+
+    Raises:
+        UserError: the file is missing, or its contents are not what was written.
+    """
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record.pop("sha256") == _seal(record):
+            return record
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing; run `dvc repro` to make it") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        pass  # not JSON, or not a record
+    raise UserError(f"{path} is damaged; `make verify` says what to do")
+
+
+def _seal(record: dict[str, Any]) -> str:
+    return hashlib.sha256(_as_json(record).encode()).hexdigest()
+
+
+def _as_json(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=1, allow_nan=False) + "\n"
 
 
 def sha256(path: Path) -> str:

@@ -10,10 +10,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import ruamel.yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from .errors import UserError
 
+LARGEST = 2**20  # bytes of a YAML file
 SHORT = reprlib.Repr()
 SHORT.maxlevel = 1  # a message shows a value, not all that is in it
 
@@ -200,6 +208,15 @@ def read(path: Path) -> Params:
         raise UserError("\n".join(f"{path}: {_in_words(fault)}" for fault in faults)) from None
 
 
+def seed(text: str) -> int:
+    """Read a seed, 0 to 4294967295, from a command line.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return TypeAdapter(Seed).validate_python(int(text))
+
+
 def declared_by(stage: str, wildcards: dict[str, str] | None = None) -> dict[str, Any]:
     """Return what the stage `stage` of `dvc.yaml` declares under `params`, and nothing else.
 
@@ -232,9 +249,11 @@ def load_yaml(path: Path) -> Any:
     """Read a YAML file with the reader and the settings of DVC, so that both see the same.
 
     Raises:
-        UserError: the file is missing, is not YAML, or names a key twice.
+        UserError: the file is missing, too large, is not YAML, or names a key twice.
     """
     try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise UserError(f"{path} has {size} bytes; more than {LARGEST} are not read")
         return ruamel.yaml.YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run this in the project's folder") from None
@@ -246,6 +265,8 @@ def load_yaml(path: Path) -> Any:
         raise UserError(
             f"{path}, line {line}: the key {key!r} stands there twice; keep one of them"
         ) from None
+    except RecursionError:
+        raise UserError(f"{path} is nested too deeply; write it flat, as it was") from None
     except ruamel.yaml.YAMLError as error:
         raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 

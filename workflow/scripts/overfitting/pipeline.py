@@ -11,12 +11,16 @@ when other versions are installed.
 """
 
 import fcntl
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -26,20 +30,40 @@ import psutil
 from dvc.dependency import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
+from dvc.progress import Tqdm
 from dvc.repo import Repo
 from dvc.utils.serialize import load_yaml, modify_yaml
 
+from . import before_dvc
 from .errors import UserError
+from .files import PARTIAL
 
 VERDICTS = Path(".snakemake", "verdicts")
 LOCK = Path(".snakemake", "pipeline.lock")
 POLL_SECONDS = 0.5
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """An out as `dvc.lock` records it."""
+
+    path: str
+    md5: str
+    size: int | None
+    """In bytes."""
+
+    def is_in(self, file: Path) -> bool:
+        """Tell whether a file has these contents."""
+        return file.stat().st_size == self.size and _md5(file) == self.md5
+
+
 class Pipeline:
     """The stages of `dvc.yaml` in the current folder, as Snakemake needs them."""
 
     def __init__(self) -> None:
+        if refused := before_dvc.refusal_of(Path("params.yaml")):
+            raise UserError(refused)
+        before_dvc.prepare(Path.cwd())
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
             with self.repo.lock:  # DVC writes dvc.lock in place, holding it
@@ -131,14 +155,31 @@ class Pipeline:
                 )
             ]
 
-    def recorded_outs(self) -> Iterator[tuple[str, str, list[Path]]]:
-        """Give each out's path, its MD5 in `dvc.lock` and the copies of it on this machine."""
+    def other_sizes(self) -> Iterator[tuple[str, str]]:
+        """Give stages and deps of theirs whose size `dvc.lock` has wrong; DVC never looks at it."""
         for stage in self._stages.values():
-            for out in stage.outs:
-                copies = [Path(out.fs_path)]
-                if out.use_cache and out.hash_info:
-                    copies.append(Path(out.cache_path))
-                yield out.def_path, out.hash_info.value, [copy for copy in copies if copy.exists()]
+            for dep in stage.deps:
+                path = Path(dep.fs_path)
+                recorded = (dep.meta.size, dep.meta.nfiles)
+                if dep.meta.size is not None and path.exists() and recorded != _extent(path):
+                    yield stage.addressing, dep.def_path
+
+    def recorded_outs(self) -> Iterator["Recorded"]:
+        """Give each out that `dvc.lock` records."""
+        for out in self._outs.values():
+            if out.hash_info:
+                yield Recorded(out.def_path, out.hash_info.value, out.meta.size)
+
+    def damaged_in_cache(self) -> Iterator[tuple[Path, str]]:
+        """Read DVC's whole cache; give each file that is not what its name says, and that MD5."""
+        files = Path(self.repo.cache.local.path)
+        copies = sorted(path for path in files.glob("??/*") if path.is_file())
+        for copy in Tqdm(copies, desc="reading DVC's cache", unit="file"):
+            md5 = copy.parent.name + copy.name.removesuffix(".dir")
+            if not re.fullmatch("[0-9a-f]{32}", md5):
+                continue  # being written at this moment
+            if _md5(copy) != md5:
+                yield copy, md5
 
     def settle(self) -> None:
         """Leave dvc.lock and DVC's memory as `dvc repro` alone would have left them.
@@ -161,6 +202,7 @@ class Pipeline:
     def write_verdicts(self) -> None:
         """Leave a file per stage for Snakemake: new if the stage is stale, else very old."""
         stale = self.stale()
+        self._bring_back_from_the_future()
         VERDICTS.mkdir(parents=True, exist_ok=True)
         for address in self._stages:
             if address in stale:  # with other contents each time: Snakemake compares them as well
@@ -168,6 +210,31 @@ class Pipeline:
             else:
                 verdict(address).touch()
                 os.utime(verdict(address), (0, 0))
+
+    def _bring_back_from_the_future(self) -> None:
+        """Give files whose time is to come the present one, as after a clock that was put back.
+
+        Snakemake would take a verdict of now, or what a job makes now, for older than they are.
+        """
+        items = chain.from_iterable((*stage.deps, *stage.outs) for stage in self._stages.values())
+        now = time.time()
+        for path in {item.fs_path for item in items}:
+            with suppress(FileNotFoundError):
+                if Path(path).stat().st_mtime > now:
+                    os.utime(path)
+
+
+def _extent(path: Path) -> tuple[int, int | None]:
+    """Return the bytes of a file, and None; of a folder those of all files in it, and how many."""
+    if path.is_file():
+        return path.stat().st_size, None
+    files = [file for file in path.rglob("*") if file.is_file() and PARTIAL not in file.name]
+    return sum(file.stat().st_size for file in files), len(files)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def _by_folder(outs: Mapping[str, Output]) -> dict[str, list[Output]]:

@@ -1,6 +1,5 @@
 """From the runs' results to the tables of the report: pure functions on data frames."""
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from .datasets import load_examples
-from .errors import UserError
+from .files import read_record
 from .statistics import t_interval
 
 # What the lesson prints in "Reading the Results", by the name of the model here. Its table
@@ -35,13 +34,7 @@ def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[st
         for seed in seeds:
             run: dict[str, Any] = {"model": model, "seed": seed}
             for part in ("training", "evaluation"):
-                path = folder / model / str(seed) / f"{part}.json"
-                try:
-                    run |= json.loads(path.read_text(encoding="utf-8"))
-                except (FileNotFoundError, ValueError) as error:
-                    raise UserError(
-                        f"{path} is missing or damaged ({error}); run `dvc repro` to make it again"
-                    ) from None
+                run |= read_record(folder / model / str(seed) / f"{part}.json")
             runs.append(run)
     return runs
 

@@ -1,0 +1,226 @@
+"""Whatever users do, in whatever order: both engines agree, from contents.
+
+The stages are stand-ins (`stand_in.py`), the engines and the bridge between them are real. The
+suite takes a few steps; `AGREEMENT=20x50` in the environment makes it 20 times 50.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from conftest import ROOT, STAND_INS, Project, make_stand_ins
+from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from test_faults import at_work, start, wait_until
+
+EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
+VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
+    (("data", "test_size"), [50, 40]),
+    (("robustness", "test_size"), [10, 0]),
+    (("training", "epochs"), [2, 3]),
+    (("training", "learning_rate"), [0.001, 0.002]),
+    (("models", "baseline"), [{}, {"training": {"batch_size": 32}}]),
+    (("models", "regularized", "dropout", "dense"), [0.5, 0.4]),
+    (("compare",), [["baseline"], ["regularized", "baseline"]]),
+    (("seeds",), [[0], [1, 0]]),
+]
+EDITED = [
+    *(f"workflow/scripts/{name}.py" for name in ("download", "train", "evaluate", "report")),
+    *(f"workflow/scripts/overfitting/{name}.py" for name in ("params", "files", "figures")),
+]
+ALL_AT_ONCE = """
+import sys
+from pathlib import Path
+sys.path[:0] = ["workflow/scripts", sys.argv[1]]
+from overfitting import params
+from stand_in import make
+declared = params.read(Path("params.yaml"))
+for stage in ("download", "subset", "corruptions"):
+    make(stage, [])
+for stage in ("train", "evaluate"):
+    for model in declared.compare:
+        for seed in declared.seeds:
+            make(stage, [model, str(seed)])
+make("report", [])
+"""
+
+
+def downstream(stages: set[str], declared: dict[str, Any]) -> set[str]:
+    """The stages and all that depend on them, by the picture in the README."""
+    runs = [f"{model}-{seed}" for model in declared["compare"] for seed in declared["seeds"]]
+    readers = {
+        "download": ["subset"],
+        "subset": ["corruptions", "report", *(f"train@{run}" for run in runs)],
+        "corruptions": ["report", *(f"evaluate@{run}" for run in runs)],
+        **{f"train@{run}": [f"evaluate@{run}", "report"] for run in runs},
+        **{f"evaluate@{run}": ["report"] for run in runs},
+    }
+    found, waiting = set(), list(stages)
+    while waiting:
+        stage = waiting.pop()
+        if stage not in found:
+            found.add(stage)
+            waiting += readers.get(stage, [])
+    return found
+
+
+class Users(RuleBasedStateMachine):
+    """A checkout, and what its users do to it."""
+
+    @initialize()
+    def lay_out(self) -> None:
+        """A project that was run once, committed, with a second branch."""
+        self.scratch = Path(tempfile.mkdtemp(prefix="agreement-"))
+        self.project = make_stand_ins(self.scratch / "project é 'x")
+        self.project.snakemake()
+        self.project.commit()
+        self.project.git("branch", "other")
+
+    def teardown(self) -> None:
+        """Leave nothing behind."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+
+    @rule(edit=st.sampled_from(VALUES), which=st.integers(0, 1))
+    def edit_a_param(self, edit: tuple[tuple[str, ...], list[Any]], which: int) -> None:
+        """Any key, to a value and back; models and seeds come and go."""
+        (*holders, key), values = edit
+
+        def change(content: Any) -> None:
+            for holder in holders:
+                content = content[holder]
+            content[key] = values[which]
+
+        self.project.edit(change)
+
+    @rule()
+    def revert_params(self) -> None:
+        """Take the last commit's."""
+        self.project.git("checkout", "--", "params.yaml")
+
+    @rule(path=st.sampled_from(EDITED))
+    def edit_a_script(self, path: str) -> None:
+        """A comment is a change of contents."""
+        with (self.project.folder / path).open("a") as file:
+            file.write(f"# {random.random()}\n")
+
+    @rule(which=st.randoms(use_true_random=False), corrupt=st.booleans())
+    def lose_an_output(self, which: random.Random, corrupt: bool) -> None:
+        """Delete or overwrite something that a stage has made."""
+        folders = ("data/raw", "data/subset", "models", "results", "reports")
+        files = [
+            path
+            for folder in folders
+            for path in sorted((self.project.folder / folder).rglob("*"))
+            if path.is_file() and path.name != ".gitignore"
+        ]
+        if files:
+            path = which.choice(files)
+            note(f"{'damage' if corrupt else 'delete'} {path}")
+            path.unlink()
+            if corrupt:
+                path.write_text("something else\n")
+
+    @rule(seconds=st.integers(-100_000, 100_000))
+    def touch_everything(self, seconds: int) -> None:
+        """Times mean nothing, also those of the future."""
+        for path in self.project.folder.rglob("*"):
+            if path.is_file() and not {".git", ".dvc", ".snakemake"} & set(path.parts):
+                os.utime(path, (time.time() + seconds,) * 2)
+
+    @rule()
+    def forget_snakemake(self) -> None:
+        """Its folder may go at any time."""
+        shutil.rmtree(self.project.folder / ".snakemake", ignore_errors=True)
+
+    @rule()
+    def commit(self) -> None:
+        """Commit whatever there is."""
+        self.project.git("add", "--all")
+        self.project.git("commit", "--quiet", "--allow-empty", "--message", "state")
+
+    @rule(branch=st.sampled_from(["main", "other"]), with_data=st.booleans())
+    def switch(self, branch: str, with_data: bool) -> None:
+        """Another branch, with its data or without."""
+        self.commit()
+        self.project.git("checkout", "--quiet", branch)
+        if with_data:  # what was never made here is not there
+            self.project.run("dvc", "checkout", "--allow-missing", "--force", check=False)
+
+    @rule(command=st.sampled_from([("snakemake", "--cores", "4"), ("dvc", "repro")]))
+    def run_whole(self, command: tuple[str, ...]) -> None:
+        """Afterwards neither has anything to do, and the report is that of a fresh clone."""
+        self.project.run(*command)
+        self.project.assert_up_to_date()
+        assert self.reports(self.project.folder) == self.reports(self.made_afresh())
+
+    @rule(stage=st.sampled_from(STAND_INS))
+    def run_one_stage(self, stage: str) -> None:
+        """With all that it needs."""
+        self.project.repro(stage)
+
+    @rule(seconds=st.floats(0.5, 10), command=st.sampled_from(["snakemake", "dvc"]))
+    def run_and_kill(self, seconds: float, command: str) -> None:
+        """All of it at once, at any moment."""
+        words = ("snakemake", "--cores", "4") if command == "snakemake" else ("dvc", "repro")
+        leader = start(self.project, *words)
+        try:
+            leader.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(leader.pid, signal.SIGKILL)
+            leader.wait()
+        wait_until(lambda: not at_work(self.project), seconds=30)
+
+    @precondition(lambda self: hasattr(self, "project"))
+    @invariant()
+    def engines_agree(self) -> None:
+        """`snakemake -n` lists exactly what `dvc status` calls stale, and what depends on it."""
+        stale = set(self.project.status()) - {"params"}
+        planned = self.project.planned()
+        declared = self.project.params()
+        assert planned == downstream(stale, declared), (stale, planned)
+
+    def made_afresh(self) -> Path:
+        """What a fresh clone would make of the same params and scripts, without any engine."""
+        fresh = self.scratch / "fresh"
+        shutil.rmtree(fresh, ignore_errors=True)
+        for name in ("workflow", "data/SHA256SUMS", "params.yaml", "dvc.yaml"):
+            source = self.project.folder / name
+            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copytree(source, fresh / name) if source.is_dir() else shutil.copy(
+                source, fresh / name
+            )
+        Path(fresh, "data", "params.checked").write_bytes(
+            (self.project.folder / "data" / "params.checked").read_bytes()
+        )
+        Project(fresh).run(sys.executable, "-c", ALL_AT_ONCE, str(ROOT / "tests"))
+        return fresh
+
+    @staticmethod
+    def reports(folder: Path) -> dict[str, str]:
+        """The contents of each file of the report."""
+        reports = folder / "reports"
+        return {
+            path.relative_to(reports).as_posix(): path.read_text()
+            for path in sorted(reports.rglob("*"))
+            if path.is_file()
+        }
+
+
+TestAgreement = Users.TestCase
+TestAgreement.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    phases=[Phase.generate],  # a step takes seconds: shrinking would take hours
+    suppress_health_check=list(HealthCheck),
+    derandomize="AGREEMENT" not in os.environ,
+    print_blob=True,
+)
