@@ -46,8 +46,9 @@ bench: .venv/installed ## measure speed and memory; about two hours
 verify: .venv/installed ## read every file that DVC keeps; name what is damaged
 	@$(BIN)/python workflow/scripts/verify.py
 
-check: verify ## verify, and say whether both engines, reports and params agree
-	@$(BIN)/python workflow/scripts/check.py
+check: .venv/installed ## verify, and say whether both engines, reports and params agree
+	@$(BIN)/python workflow/scripts/verify.py; verified=$$?; \
+		$(BIN)/python workflow/scripts/check.py && exit $$verified
 
 review: .venv/installed ## Markdown for a pull request: what changed since BASE, what is noise
 	@$(BIN)/python workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')

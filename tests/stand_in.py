@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from overfitting import params
+from overfitting.files import PARTIAL, write_text
 
 
 def make(stage: str, arguments: list[str]) -> None:
@@ -26,10 +27,7 @@ def make(stage: str, arguments: list[str]) -> None:
     seen = digest(repr(declared), deps)
     for entry in definition.get("outs", []) + definition.get("metrics", []):
         path = Path(filled(entry if isinstance(entry, str) else next(iter(entry)), wildcards))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".partial-{path.name}")
-        partial.write_text(metrics(declared) if path.name == "metrics.json" else f"{path} {seen}\n")
-        partial.replace(path)
+        write_text(path, metrics(declared) if path.name == "metrics.json" else f"{path} {seen}\n")
 
 
 def metrics(declared: dict[str, Any]) -> str:
@@ -59,7 +57,7 @@ def remove_other_runs(declared: dict[str, Any]) -> None:
 def files_in(path: Path) -> Iterator[Path]:
     """Give the files that a dep stands for, in order."""
     found = [path] if path.is_file() else sorted(path.rglob("*"))
-    yield from (one for one in found if one.is_file() and not one.name.startswith(".partial-"))
+    yield from (one for one in found if one.is_file() and not one.name.startswith(PARTIAL))
 
 
 def filled(text: str, wildcards: dict[str, str]) -> str:

@@ -230,6 +230,9 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
     assert done.returncode == 1
     assert "params.yaml is not committed" in done.stdout
     assert "ok       Snakemake and DVC" in done.stdout
+    done = project.run("python", "workflow/scripts/verify.py", check=False)
+    assert done.returncode == 1
+    assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
 
 
 def test_make_check_on_a_clone_without_data(project: Project, tmp_path: Path) -> None:

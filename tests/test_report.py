@@ -197,6 +197,12 @@ def test_any_number_of_models_and_seeds(
         assert ("no verdict is passed" in page) == (seeds == 1)
         assert (f"undecided at {seeds} seed" in page) or seeds > 1
         assert ("Add a second one" in page) == (models == 1)
+        listed = ", ".join(map(str, range(seeds)))
+        assert f"{seeds} seed{'s' * (seeds > 1)} ({listed})" in page
+    compared = "regularized" in MODELS[:models]
+    assert ('<th scope="row">regularized' in html) == compared
+    assert ("0.848 / 0.872" in html) == compared  # what the lesson reports of it
+    for page in (markdown, html):
         for model in MODELS[:models]:
             assert model in page
         words = re.sub(r"data:image/png;base64,[^\"]+", "", page).lower()

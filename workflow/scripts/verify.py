@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
             [
                 f"{out.path} is not what dvc.lock records; remove it, run `snakemake --cores 4`"
                 for out in outs
-                if Path(out.path).exists() and not out.is_in(Path(out.path))
+                if not out.is_missing() and not out.is_intact()
             ],
         ),
         *say(
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
             ],
         ),
     ]
-    if missing := sum(not Path(out.path).exists() for out in outs):
+    if missing := sum(out.is_missing() for out in outs):
         print(f"note     {missing} data files are not on this machine; `make` makes them")
     if faults:
         raise UserError(f"{len(faults)} damaged or different, see above")

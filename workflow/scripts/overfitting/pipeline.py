@@ -52,8 +52,13 @@ class Recorded:
     size: int | None
     """In bytes."""
 
-    def is_in(self, file: Path) -> bool:
-        """Tell whether a file has these contents."""
+    def is_missing(self) -> bool:
+        """Tell whether it is not on this machine."""
+        return not Path(self.path).exists()
+
+    def is_intact(self) -> bool:
+        """Tell whether the file has the contents that are recorded."""
+        file = Path(self.path)
         return file.stat().st_size == self.size and _md5(file) == self.md5
 
 
