@@ -36,7 +36,7 @@ lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
-soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; an hour
+soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; up to two hours
 	PYTHONPATH=workflow/scripts $(BIN)/python tests/soak.py $(SOAK)
 	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --numprocesses 0 --timeout 0 tests/test_agreement.py
 

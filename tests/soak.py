@@ -1,7 +1,7 @@
 """Kill runs at random moments, again and again, and see that the same command finishes the work.
 
-    make soak                                    at least 50 kills, at most 40 minutes
-    make soak SOAK="--kills 500 --minutes 300"   more
+    make soak                                    at least 50 kills, at most an hour
+    make soak SOAK="--kills 500 --minutes 500"   more
 
 Each round has one undisturbed run with a new seed in one folder, and in another the same work,
 killed until it is done: Snakemake, DVC, the script or all of them, by SIGINT, SIGTERM or SIGKILL.
@@ -28,6 +28,8 @@ from overfitting.params import load_yaml
 COMMANDS = [("snakemake", "--cores", "4"), ("dvc", "repro")]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 TARGETS = ["leader", "group", "dvc", "script"]
+LONGEST = 12  # seconds until a kill
+KILLS_IN_A_ROUND = 6  # then the work is let go to its end
 GRACE = 60  # seconds until all must have ended; SIGTERM lets a running stage end
 
 
@@ -36,7 +38,7 @@ def main(argv: list[str]) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
     chance = random.Random(arguments.seed)
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> None:
             undisturbed.snakemake()
             allowed = [before, contents(undisturbed)]
             command = chance.choice(COMMANDS)
-            while True:
+            for _ in range(KILLS_IN_A_ROUND):
                 what = kill_somebody(disturbed, command, chance)
                 if what is None:
                     break  # it had ended first
@@ -78,7 +80,7 @@ def kill_somebody(project: Project, command: tuple[str, ...], chance: random.Ran
     """Start a command, kill at a random moment, and return what was done; None if it had ended."""
     leader = start(project, *command)
     begun = time.monotonic()
-    moment = chance.uniform(0.2, 20)
+    moment = chance.uniform(0.2, LONGEST)
     while leader.poll() is None and time.monotonic() - begun < moment:
         time.sleep(0.02)
     if leader.poll() is not None:
