@@ -119,6 +119,10 @@ class Checkout:
         """What the last command printed."""
         return "\n".join(line for _, line in self.lines)
 
+    def when(self, text: str) -> list[float]:
+        """When the last command printed lines with a text, in seconds since its start."""
+        return [seconds for seconds, line in self.lines if text in line]
+
     def run_json(self, *command: str, **environment: str) -> dict[str, float]:
         """Run a command and return the JSON in the last line that it prints."""
         self.run(*command, **environment)

@@ -146,7 +146,8 @@ def images(finished: Checkout, number: int) -> Figures:
 
 def idle(finished: Checkout, number: int) -> Figures:
     """Nothing to do."""
-    commands = ["dvc status", "dvc repro", "snakemake --cores 4", "snakemake -n", "make"]
+    engines = ["dvc status", "dvc repro", "snakemake --cores 4", "snakemake -n"]
+    commands = [*engines, "make", "make verify"]
 
     def timed(command: str) -> Callable[[], Figures]:
         return lambda: iter([(command, finished.timed(*command.split()))])
@@ -163,9 +164,19 @@ def edited(finished: Checkout, number: int) -> Figures:
             )
         )
         figures = checkout.timed("snakemake", "--cores", "4")
-        begun = [when for when, line in checkout.lines if "Train regularized" in line]
-        ended = [when for when, line in checkout.lines if line.endswith("(Rule: train)")]
-        yield "snakemake --cores 4", figures | {"training": ended[-1] - begun[0]}
+        begun = checkout.when("Train regularized")[0]
+        trained = checkout.when("(Rule: train)")[-1]
+        evaluated = checkout.when("(Rule: evaluate)")[-1]
+        yield (
+            "snakemake --cores 4",
+            figures
+            | {
+                "planning": begun,
+                "training": trained - begun,
+                "evaluating": evaluated - trained,
+                "report": figures["wall"] - evaluated,
+            },
+        )
 
 
 def profile(finished: Checkout, number: int) -> Figures:
