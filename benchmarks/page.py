@@ -36,7 +36,7 @@ VERDICTS = {
     "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
     "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
     "TensorFlow's own allocator": "dropped: no faster",
-    "huge pages": "dropped: little, and what starts the process must ask for them",
+    "huge pages": "not taken yet: what starts the process must ask for them, by GLIBC_TUNABLES",
 }
 
 
@@ -369,8 +369,8 @@ with three seeds, their evaluations and the report.
 {table(["", "s"], rows)}
 
 The rest is {spread(rest)} of the trainings. Most of it is work that the edit makes necessary: each
-evaluation starts TensorFlow, which takes longer than its predictions, and the report draws all
-figures anew. The trainings of all seeds end together, so no evaluation runs beside them."""
+evaluation starts TensorFlow anew, and the report draws all its figures. As the trainings of all
+seeds end together, no evaluation runs beside them."""
 
 
 def attempts(found: Results) -> str:
