@@ -23,6 +23,7 @@ from pathlib import Path
 from conftest import Project, make_project
 from test_faults import at_work, said, start
 
+from overfitting.files import PARTIAL
 from overfitting.params import load_yaml
 
 COMMANDS = [("snakemake", "--cores", "4"), ("dvc", "repro")]
@@ -118,7 +119,7 @@ def contents(project: Project) -> dict[str, bytes]:
         path.relative_to(project.folder).as_posix(): path.read_bytes()
         for folder in folders
         for path in (project.folder / folder).rglob("*")
-        if path.is_file() and not path.name.startswith(".partial-") and path.name != ".gitignore"
+        if path.is_file() and not path.name.startswith(PARTIAL) and path.name != ".gitignore"
     }
 
 
