@@ -11,9 +11,12 @@ import psutil
 PACKAGES = ["tensorflow", "keras", "numpy", "dvc", "snakemake", "torch"]
 
 
-def rows(section: str, rounds: int) -> list[dict[str, object]]:
-    """Return a row per fact about this machine and the versions installed on it."""
-    facts = {
+def rows(section: str, rounds: int, earlier: list[dict[str, str]]) -> list[dict[str, object]]:
+    """Return a row per fact about this machine and the versions installed on it.
+
+    Where rounds are added to `earlier` ones, a fact that has changed since has both values.
+    """
+    facts: dict[str, object] = {
         "date": time.strftime("%Y-%m-%d"),
         "rounds": rounds,
         "processor": processor(),
@@ -27,6 +30,11 @@ def rows(section: str, rounds: int) -> list[dict[str, object]]:
             facts[package] = version(package)
         except PackageNotFoundError:
             facts[package] = "not installed"
+    for row in earlier:
+        if row["case"] == "machine" and row["figure"] != "rounds":
+            fact = row["figure"]
+            values = [*row["value"].split("; "), str(facts[fact])]
+            facts[fact] = "; ".join(dict.fromkeys(values))
     return [
         {"section": section, "case": "machine", "round": "", "figure": fact, "value": value}
         for fact, value in facts.items()

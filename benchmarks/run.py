@@ -3,11 +3,12 @@
     make bench                             everything, five rounds: about two hours on two cores
     make bench BENCH="--only idle edited"  some sections; the others' figures are kept
     make bench BENCH="--rounds 2"          fewer rounds
+    make bench BENCH="--rounds 2 --add"    two more rounds, beside those measured before
 
 Every section goes round by round, each case once per round and in changing order, so that a
 machine that slows down slows all of them. Each figure is added to `benchmarks/results.csv`
-when it is known; a section that is measured again replaces its old figures. At the end
-`benchmarks/results.md` and the plot are made from that file.
+when it is known; a section that is measured again replaces its old figures, unless rounds are
+added to them. At the end `benchmarks/results.md` and the plot are made from that file.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import importlib.util
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -42,20 +43,25 @@ def main(argv: list[str]) -> None:
     )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS))
+    parser.add_argument("--add", action="store_true", help="keep the rounds measured before")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
         finished = Checkout.finished(Path(scratch) / "finished")
         for section in arguments.only:
-            kept = [row for row in read() if row["section"] != section]
-            write(kept + machine.rows(section, arguments.rounds))
-            for number in range(arguments.rounds):
+            others = [row for row in read() if row["section"] != section]
+            earlier = [row for row in read() if row["section"] == section and arguments.add]
+            first = page.Results(RESULTS).rounds(section) if earlier else 0
+            measured = [row for row in earlier if row["round"] and int(row["round"]) < first]
+            rounds = first + arguments.rounds
+            write([*others, *machine.rows(section, rounds, earlier), *measured])
+            for number in range(first, rounds):
                 for case, figures in SECTIONS[section](finished, number):
-                    say(f"{section} {number + 1}/{arguments.rounds}  {case}  {in_words(figures)}")
+                    say(f"{section} {number + 1}/{rounds}  {case}  {in_words(figures)}")
                     rows = [
                         dict(zip(COLUMNS, (section, case, number, *figure), strict=True))
                         for figure in figures.items()
                     ]
-                    write(read() + rows)
+                    write([*read(), *rows])
     page.write(RESULTS, HERE)
     say(f"written to {HERE / 'results.md'}")
 
@@ -249,14 +255,14 @@ def say(text: str) -> None:
     print(f"{time.strftime('%H:%M:%S')}  {text}", flush=True)
 
 
-def read() -> list[dict[str, object]]:
+def read() -> list[dict[str, str]]:
     if not RESULTS.exists():
         return []
     with RESULTS.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def write(rows: list[dict[str, object]]) -> None:
+def write(rows: Iterable[Mapping[str, object]]) -> None:
     from overfitting.files import written_whole
 
     with written_whole(RESULTS) as partial, partial.open("w", encoding="utf-8", newline="") as file:

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from conftest import ROOT
 
 import checkout
+import machine
 import page
 import run
 import training_alone
@@ -134,6 +136,39 @@ def test_each_case_begins_a_round_in_turn() -> None:
         for number in range(3)
     ]
     assert orders == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+
+
+def test_rounds_are_added_to_the_whole_ones_measured_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = write_results(
+        tmp_path / "results.csv",
+        {("idle", "dvc status", "wall"): [1.0, 2.0, 3.0], ("idle", "make", "wall"): [4.0, 5.0]},
+    )
+    monkeypatch.setattr(run, "RESULTS", results)
+    monkeypatch.setattr(page, "write", lambda *_: None)
+    monkeypatch.setattr(checkout.Checkout, "finished", lambda folder: None)
+    one_round = iter([("dvc status", {"wall": 6.0}), ("make", {"wall": 7.0})])
+    monkeypatch.setitem(run.SECTIONS, "idle", lambda finished, number: one_round)
+
+    run.main(["--only", "idle", "--rounds", "1", "--add"])
+
+    found = page.Results(results)
+    assert found.values("idle", "dvc status", "wall").tolist() == [1.0, 2.0, 6.0]
+    assert found.values("idle", "make", "wall").tolist() == [4.0, 5.0, 7.0]
+    about = found.machine.set_index("figure")["value"]
+    assert about["rounds"] == "3"
+
+
+def test_facts_that_changed_between_rounds_are_both_told() -> None:
+    earlier = [
+        {"case": "machine", "figure": "numpy", "value": "1.0"},
+        {"case": "machine", "figure": "cores", "value": str(psutil.cpu_count())},
+    ]
+    facts = {row["figure"]: row["value"] for row in machine.rows("idle", 3, earlier)}
+    assert facts["numpy"] == f"1.0; {np.__version__}"
+    assert facts["cores"] == str(psutil.cpu_count())
+    assert facts["rounds"] == 3
 
 
 def test_a_command_is_timed_with_what_it_prints(tmp_path: Path) -> None:
