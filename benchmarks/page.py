@@ -36,7 +36,7 @@ VERDICTS = {
     "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
     "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
     "TensorFlow's own allocator": "dropped: no faster",
-    "huge pages": "not taken yet: what starts the process must ask for them, by GLIBC_TUNABLES",
+    "huge pages": "dropped: little or nothing, and what starts Python would have to ask for them",
 }
 
 
