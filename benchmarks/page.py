@@ -35,8 +35,9 @@ VERDICTS = {
     "lesson prints them",
     "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
     "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
-    "TensorFlow's own allocator": "dropped: no faster",
-    "huge pages": "dropped: little or nothing, and what starts Python would have to ask for them",
+    "TensorFlow's own allocator": "not taken yet: slower in two rounds of the day before",
+    "huge pages": "not taken yet: no faster in ten more pairs of trainings, and what starts "
+    "Python would have to ask for them",
 }
 
 

@@ -1,7 +1,8 @@
 """Whatever users do, in whatever order: both engines agree, from contents.
 
 The stages are stand-ins (`stand_in.py`), the engines and the bridge between them are real. The
-suite takes a few steps; `AGREEMENT=20x50` in the environment makes it 20 times 50.
+suite takes a few steps and, in the end, a whole run; `AGREEMENT=20x50` in the environment makes
+it 20 times 50.
 """
 
 import os
@@ -16,22 +17,29 @@ from pathlib import Path
 from typing import Any
 
 from conftest import ROOT, STAND_INS, Project, make_stand_ins
-from hypothesis import HealthCheck, Phase, note, settings
+from hypothesis import HealthCheck, Phase, assume, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from test_faults import at_work, start, wait_until
 
-EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
+EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x8").split("x"))
 VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
+    (("data", "sources"), [["$FASHION_MNIST_DIR"], ["/nowhere", "$FASHION_MNIST_DIR"]]),
+    (("data", "train_size"), [150, 140]),
     (("data", "test_size"), [50, 40]),
     (("robustness", "test_size"), [10, 0]),
     (("training", "epochs"), [2, 3]),
+    (("training", "batch_size"), [64, 32]),
+    (("training", "validation_split"), [0.2, 0.3]),
     (("training", "learning_rate"), [0.001, 0.002]),
     (("models", "baseline"), [{}, {"training": {"batch_size": 32}}]),
+    (("models", "baseline"), [{"batch_norm": True}, {"early_stopping": {"patience": 2}}]),
+    (("models", "regularized", "augmentation", "translation"), [0.1, 0.2]),
     (("models", "regularized", "dropout", "dense"), [0.5, 0.4]),
     (("compare",), [["baseline"], ["regularized", "baseline"]]),
     (("seeds",), [[0], [1, 0]]),
 ]
+WHOLE = [("snakemake", "--cores", "4"), ("dvc", "repro")]
 EDITED = [
     *(f"workflow/scripts/{name}.py" for name in ("download", "train", "evaluate", "report")),
     *(f"workflow/scripts/overfitting/{name}.py" for name in ("params", "files", "figures")),
@@ -75,9 +83,13 @@ def downstream(stages: set[str], declared: dict[str, Any]) -> set[str]:
 class Users(RuleBasedStateMachine):
     """A checkout, and what its users do to it."""
 
-    @initialize()
-    def lay_out(self) -> None:
-        """A project that was run once, committed, with a second branch."""
+    @initialize(begin=st.booleans())
+    def lay_out(self, begin: bool) -> None:
+        """A project that was run once, committed, with a second branch.
+
+        Hypothesis tries the simplest example first: nothing but commits. It is not begun.
+        """
+        assume(begin)
         self.scratch = Path(tempfile.mkdtemp(prefix="agreement-"))
         self.project = make_stand_ins(self.scratch / "project é 'x")
         self.project.snakemake()
@@ -85,8 +97,14 @@ class Users(RuleBasedStateMachine):
         self.project.git("branch", "other")
 
     def teardown(self) -> None:
-        """Leave nothing behind."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
+        """Whatever has happened, a whole run mends it. Leave nothing behind."""
+        if not hasattr(self, "scratch"):
+            return
+        try:
+            if hasattr(self, "project"):
+                self.run_whole(random.choice(WHOLE))
+        finally:
+            shutil.rmtree(self.scratch, ignore_errors=True)
 
     @rule(edit=st.sampled_from(VALUES), which=st.integers(0, 1))
     def edit_a_param(self, edit: tuple[tuple[str, ...], list[Any]], which: int) -> None:
@@ -154,23 +172,31 @@ class Users(RuleBasedStateMachine):
         if with_data:  # what was never made here is not there
             self.project.run("dvc", "checkout", "--allow-missing", "--force", check=False)
 
-    @rule(command=st.sampled_from([("snakemake", "--cores", "4"), ("dvc", "repro")]))
+    @rule(command=st.sampled_from(WHOLE))
     def run_whole(self, command: tuple[str, ...]) -> None:
         """Afterwards neither has anything to do, and the report is that of a fresh clone."""
         self.project.run(*command)
         self.project.assert_up_to_date()
         assert self.reports(self.project.folder) == self.reports(self.made_afresh())
 
-    @rule(stage=st.sampled_from(STAND_INS))
-    def run_one_stage(self, stage: str) -> None:
-        """With all that it needs."""
-        self.project.repro(stage)
+    @rule(stage=st.sampled_from(STAND_INS), by_snakemake=st.booleans())
+    def run_one_stage(self, stage: str, by_snakemake: bool) -> None:
+        """With all that it needs; Snakemake knows the stages of a model and seed by their files."""
+        if not by_snakemake:
+            self.project.repro(stage)
+            return
+        declared = self.project.params()
+        run = f"{declared['compare'][0]}/{declared['seeds'][0]}"
+        of_a_run = {
+            "train": f"models/{run}.weights.h5",
+            "evaluate": f"results/{run}/evaluation.json",
+        }
+        self.project.snakemake(of_a_run.get(stage, stage))
 
-    @rule(seconds=st.floats(0.5, 10), command=st.sampled_from(["snakemake", "dvc"]))
-    def run_and_kill(self, seconds: float, command: str) -> None:
+    @rule(seconds=st.floats(0.5, 10), command=st.sampled_from(WHOLE))
+    def run_and_kill(self, seconds: float, command: tuple[str, ...]) -> None:
         """All of it at once, at any moment."""
-        words = ("snakemake", "--cores", "4") if command == "snakemake" else ("dvc", "repro")
-        leader = start(self.project, *words)
+        leader = start(self.project, *command)
         try:
             leader.wait(seconds)
         except subprocess.TimeoutExpired:

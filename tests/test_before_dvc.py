@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import zc.lockfile
 from conftest import ROOT, Project, ran
+from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+from dvc.utils.serialize import parse_yaml
 
 from overfitting import before_dvc
 
@@ -27,8 +29,10 @@ def test_a_cut_at_any_byte_keeps_the_whole_stages(checkout: Path) -> None:
         lock.write_text(cut)
         before_dvc.prepare(checkout / "reports")
         kept = lock.read_text() if lock.exists() else ""
-        if cut.endswith("\n"):
-            assert kept == cut  # DVC reads it as it is
+        if kept:
+            COMPILED_LOCKFILE_SCHEMA(parse_yaml(kept, "dvc.lock"))  # DVC reads it
+        if cut.endswith("\n") and not cut.endswith(":\n"):
+            assert kept == cut
             continue
         starts = [cut.find(f"  {name}:") for name in ("a", "b@x-0", "c")]
         last = max(starts)

@@ -169,6 +169,15 @@ def test_only_runs_that_are_asked_for_stay(tmp_path: Path) -> None:
     )
 
 
+def test_what_no_run_has_made_stays(tmp_path: Path) -> None:
+    mine = [tmp_path / name for name in ("notes/today/notes.md", "b/0/notes.md", "b/notes.md")]
+    for path in (*mine, tmp_path / "b" / "0" / "training.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert results.remove_other_runs(tmp_path, ["a"], [0]) == [tmp_path / "b" / "0"]
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(mine)
+
+
 # The whole report
 
 
@@ -179,6 +188,20 @@ def make_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str
     pages = (folder / "reports" / name for name in ("report.md", "report.html"))
     markdown, html = (page.read_text(encoding="utf-8") for page in pages)
     return markdown, html
+
+
+def test_a_folder_that_holds_no_results_keeps_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the fuzzer found: called for a folder elsewhere, the script emptied it."""
+    checkout(tmp_path / "here", MODELS[:1], [0])
+    monkeypatch.chdir(tmp_path / "here")
+    elsewhere = tmp_path / "all" / "of" / "mine"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "training.json").touch()
+    with pytest.raises(UserError):
+        report.main([str(tmp_path / "all"), *ARGUMENTS[1:]])
+    assert (elsewhere / "training.json").exists()
 
 
 @pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (8, 20)])

@@ -131,6 +131,12 @@ def html(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     send(handler, b"<html>Please log in to the hotel's network</html>")
 
 
+def redirecting(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", handler.path)
+    handler.end_headers()
+
+
 def error(status: int) -> Callable[[BaseHTTPRequestHandler, bytes], None]:
     return lambda handler, body: handler.send_error(status)
 
@@ -263,6 +269,22 @@ def test_a_broken_source_gives_way_to_the_next(
         assert sleeps == list(range(1, attempts))
     fetch(broken, good, folder=tmp_path / "both")
     assert_complete(tmp_path / "both")
+
+
+def test_redirects_in_a_loop_give_way_to_the_next(
+    tmp_path: Path, site: Site, sleeps: list[float]
+) -> None:
+    broken, good = site.add(redirecting), site.add(send)
+    assert f"\n  {broken}: redirects without end" in refusal(broken, folder=tmp_path / "alone")
+    assert sleeps == []  # another attempt would go round again
+    fetch(broken, good, folder=tmp_path / "both")
+    assert_complete(tmp_path / "both")
+
+
+@pytest.mark.parametrize("package", ["-oDir::Bin::dpkg=/bin/true", "a b", "", "../x"])
+def test_only_a_name_of_a_package_reaches_apt(tmp_path: Path, package: str) -> None:
+    source = f"apt:{package}"
+    assert f"\n  {source}: that is no name of a Debian package" in refusal(source, folder=tmp_path)
 
 
 @pytest.mark.parametrize("answer", [error(500), cut_off], ids=["500", "cut_off"])

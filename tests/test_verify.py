@@ -178,6 +178,7 @@ def test_a_changed_byte_in_dvc_lock_is_found(capsys: pytest.CaptureFixture[str])
             found = " ".join(faults(capsys))
             assert found, f"line {line}: {content.splitlines()[line - 1]!r} changed, not found"
             assert "dvc.lock" in found
+            assert "`git checkout dvc.lock`" in found or "run `snakemake --cores 4`" in found
 
 
 def test_advice_mends_what_was_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

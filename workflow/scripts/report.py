@@ -72,11 +72,6 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
     declared = params.declared_by("report")
     log = start_log("report")
-    for removed in results.remove_other_runs(
-        arguments.results, declared["compare"], declared["seeds"]
-    ):
-        log.info("%s: no longer asked for, removed (DVC's cache keeps it)", removed)
-
     found = compare(arguments.results, declared["compare"], declared["seeds"])
     log.info("%d runs read and compared", len(found.runs))
     [test_images] = datasets.load_examples(arguments.test, "images")
@@ -88,7 +83,9 @@ def main(argv: list[str]) -> None:
     }
     data = checksums.read_checksums(arguments.checksums)
 
-    # All has been read: what is damaged was refused before anything is written.
+    # All has been read: what is damaged was refused before anything is removed or written.
+    for removed in results.remove_other_runs(arguments.results, found.models, found.seeds):
+        log.info("%s: no longer asked for, removed (DVC's cache keeps it)", removed)
     for name, table in tables_of(found).items():
         text = table.to_csv(index=False, float_format="%.6f")
         write_text(arguments.reports / "tables" / f"{name}.csv", text)

@@ -61,8 +61,11 @@ def mend_lock(path: Path, lock_of_dvc: Path) -> None:
 
 
 def is_cut_off(path: Path) -> bool:
-    """Tell whether a file lacks the line end with which DVC ends it."""
-    return path.is_file() and not path.read_bytes().endswith(b"\n")
+    """Tell whether a file lacks the line end with which DVC ends it, or what belongs to a key."""
+    if not path.is_file():
+        return False
+    content = path.read_bytes()
+    return not content.endswith(b"\n") or content.endswith(b":\n")
 
 
 def whole_stages(text: str) -> str:

@@ -75,7 +75,9 @@ class Pipeline:
                 self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
             self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
-            raise UserError(f"DVC cannot read the pipeline: {_in_words(error)}") from None
+            words = _in_words(error)
+            mended = "; `git checkout dvc.lock` restores it" if "dvc.lock" in words else ""
+            raise UserError(f"DVC cannot read the pipeline: {words}{mended}") from None
         self._outs = {out.fs_path: out for stage in self._stages.values() for out in stage.outs}
         self._made_at = _by_folder(self._outs)
 
@@ -324,7 +326,8 @@ def _wait_for_dvc() -> None:
                 "waiting for it"
             )
             said |= workers
-        time.sleep(POLL_SECONDS)
+        while any(map(_runs_dvc, workers)):  # it may have more stages to run
+            time.sleep(POLL_SECONDS)
 
 
 def _dvc_workers() -> set[int]:

@@ -1,6 +1,5 @@
 """From the runs' results to the tables of the report: pure functions on data frames."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from .datasets import load_examples
-from .files import read_record
+from .files import PARTIAL, read_record
 from .statistics import t_interval
 
 # What the lesson prints in "Reading the Results", by the name of the model here. Its table
@@ -17,6 +16,8 @@ LESSON = {
     "baseline": {"train_accuracy": 0.949, "test_accuracy": 0.883, "gap": 0.066},
     "regularized": {"train_accuracy": 0.848, "test_accuracy": 0.872, "gap": -0.024},
 }
+
+FILES_OF_A_RUN = ["training.json", "evaluation.json", "predictions.npz", "seen.npz"]
 
 
 def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[str, Any]]:
@@ -43,15 +44,20 @@ def remove_other_runs(folder: Path, models: list[str], seeds: list[int]) -> list
     """Remove the results of runs that are no longer asked for, and return their folders.
 
     DVC watches `folder` as a whole, so what a removed model or seed left there would count as
-    a change of it. Nothing is lost: DVC's cache keeps every result that it recorded.
+    a change of it. Nothing is lost: DVC's cache keeps every result that it recorded, and what no
+    run makes is left alone.
     """
     wanted = {folder / model / str(seed) for model in models for seed in seeds}
-    others = [run for run in sorted(folder.glob("*/*")) if run not in wanted]
+    names = [pattern for name in FILES_OF_A_RUN for pattern in (name, f"{PARTIAL}*-{name}")]
+    made = [path for name in names for path in folder.glob(f"*/*/{name}")]
+    others = sorted({path.parent for path in made} - wanted)
+    for path in made:
+        if path.parent in others:
+            path.unlink()
     for run in others:
-        shutil.rmtree(run) if run.is_dir() else run.unlink()
-    for empty in folder.glob("*/"):
-        if not any(empty.iterdir()):
-            empty.rmdir()
+        for holder in (run, run.parent):
+            if not any(holder.iterdir()):
+                holder.rmdir()
     return others
 
 

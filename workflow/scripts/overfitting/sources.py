@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ from .idx import LARGEST
 CONNECT_SECONDS = 5  # a source that is not reached is given up after this
 STALL_SECONDS = 10  # so is one that sends nothing for this long
 FILE_SECONDS = 900  # and one that takes longer than this for a file
+PACKAGE = "[a-z0-9][a-z0-9+.-]+"  # Debian's rule for names; no option of apt-get
 ATTEMPTS = 3  # for a source that is reached but breaks off or answers with an error of its own
 
 
@@ -137,6 +139,8 @@ def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
         try:
             # No hash here: the wrapper's differs between sources, the contents are checked later.
             return Path(pooch.retrieve(url, None, f"{name}.gz", scratch, downloader=bounded))
+        except requests.TooManyRedirects:
+            raise SourceError("redirects without end") from None
         except (requests.ConnectionError, requests.Timeout) as error:
             raise SourceError(f"not reached, or silent ({_cause(error)})") from None
         except requests.HTTPError as error:
@@ -164,6 +168,8 @@ def _cause(error: BaseException) -> str:
 
 def _debian_package(package: str, scratch: Path, log: Logger) -> Path:
     """Fetch and unpack a Debian package, needing neither root nor an installation."""
+    if not re.fullmatch(PACKAGE, package):
+        raise SourceError("that is no name of a Debian package")
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
         raise SourceError("this machine has no apt-get and dpkg-deb (only Debian and its kin do)")
     log.info("fetching the Debian package %s", package)
