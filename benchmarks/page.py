@@ -35,9 +35,8 @@ VERDICTS = {
     "lesson prints them",
     "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
     "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
-    "TensorFlow's own allocator": "not taken yet: slower in two rounds of the day before",
-    "huge pages": "not taken yet: no faster in ten more pairs of trainings, and what starts "
-    "Python would have to ask for them",
+    "TensorFlow's own allocator": "not taken yet: not faster in every round",
+    "huge pages": "not taken yet: what starts the process must ask for them, by GLIBC_TUNABLES",
 }
 
 
