@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from test_faults import at_work, start, wait_until
 
-EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x8").split("x"))
+EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
 VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
     (("data", "sources"), [["$FASHION_MNIST_DIR"], ["/nowhere", "$FASHION_MNIST_DIR"]]),
     (("data", "train_size"), [150, 140]),
