@@ -38,7 +38,7 @@ lint: .venv/installed-for-development ## check style, types and the Snakefile
 
 soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; up to two hours
 	PYTHONPATH=workflow/scripts $(BIN)/python tests/soak.py $(SOAK)
-	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --numprocesses 0 --timeout 0 tests/test_agreement.py
+	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/test_agreement.py
 
 bench: .venv/installed ## measure speed and memory; about two hours
 	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)

@@ -19,13 +19,13 @@ from overfitting.errors import UserError
 
 try:
     if workflow.is_main_process:
-        lock = pipeline.wait_for_others()
+        pipeline.wait_for_others()
+        os.environ[SNAKEMAKE_PID] = str(os.getpid())
         graph = pipeline.open_checked()
         graph.write_verdicts()
-        os.environ[SNAKEMAKE_PID] = str(os.getpid())
     else:
         graph = pipeline.Pipeline()
-except UserError as error:
+except (UserError, OSError) as error:
     sys.exit(f"error: {error}")
 
 

@@ -181,6 +181,44 @@ def make_stand_ins(folder: Path) -> Project:
     return project
 
 
+ALL_AT_ONCE = """
+import sys
+from pathlib import Path
+sys.path[:0] = ["workflow/scripts", sys.argv[1]]
+from overfitting import params
+from stand_in import make
+declared = params.read(Path("params.yaml"))
+for stage in ("download", "subset", "corruptions"):
+    make(stage, [])
+for stage in ("train", "evaluate"):
+    for model in declared.compare:
+        for seed in declared.seeds:
+            make(stage, [model, str(seed)])
+make("report", [])
+"""
+
+
+def made_afresh(project: Project, scratch: Path) -> Path:
+    """What a fresh clone would make of params and stand-ins in a project, without any engine."""
+    fresh = scratch / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    for name in ("workflow", "data/SHA256SUMS", "data/params.checked", "params.yaml", "dvc.yaml"):
+        source = project.folder / name
+        (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, fresh / name)
+    Project(fresh).run(sys.executable, "-c", ALL_AT_ONCE, str(ROOT / "tests"))
+    return fresh
+
+
+def reports(folder: Path) -> dict[str, str]:
+    """The contents of each file of a report that stand-ins have made."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in sorted((folder / "reports").rglob("*"))
+        if path.is_file()
+    }
+
+
 def run_once(
     factory: pytest.TempPathFactory, make: Callable[[Path], Project], name: str
 ) -> Project:
@@ -226,4 +264,4 @@ def quick(finished_stand_ins: Project, tmp_path: Path) -> Project:
 @pytest.fixture
 def project(finished: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to change and to break."""
-    return finished.copy(tmp_path / "its own 'copy' é")
+    return finished.copy(tmp_path / """its 'own' "copy" é""")

@@ -32,6 +32,7 @@ TARGETS = ["leader", "group", "dvc", "script"]
 LONGEST = 12  # seconds until a kill
 KILLS_IN_A_ROUND = 6  # then the work is let go to its end
 GRACE = 60  # seconds until all must have ended; SIGTERM lets a running stage end
+AT_ONCE = 15  # seconds until nobody works on after SIGKILL, on a machine with much to do
 
 
 def main(argv: list[str]) -> None:
@@ -96,7 +97,7 @@ def kill_somebody(project: Project, command: tuple[str, ...], chance: random.Ran
         leader.wait(300)
     else:
         leader.wait(GRACE + 60)
-    end = time.monotonic() + GRACE
+    end = time.monotonic() + (AT_ONCE if by == signal.SIGKILL else GRACE)
     while working := at_work(project):
         assert time.monotonic() < end, f"after {by.name} to {target}, still at work: {working}"
         time.sleep(0.1)

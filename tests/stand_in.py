@@ -8,12 +8,17 @@ import hashlib
 import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from overfitting import params
+from overfitting.console import run_script, start_log
 from overfitting.files import PARTIAL, write_text
+
+SECONDS_AN_EPOCH = 0.1
 
 
 def make(stage: str, arguments: list[str]) -> None:
@@ -23,11 +28,22 @@ def make(stage: str, arguments: list[str]) -> None:
     declared = params.declared_by(stage, wildcards)
     if stage == "report":
         remove_other_runs(declared)
+    if stage == "train":
+        pretend_to_train(declared, wildcards["model"], wildcards["seed"])
     deps = [Path(filled(dep, wildcards)) for dep in definition["deps"]]
     seen = digest(repr(declared), deps)
     for entry in definition.get("outs", []) + definition.get("metrics", []):
         path = Path(filled(entry if isinstance(entry, str) else next(iter(entry)), wildcards))
         write_text(path, metrics(declared) if path.name == "metrics.json" else f"{path} {seen}\n")
+
+
+def pretend_to_train(declared: dict[str, Any], model: str, seed: str) -> None:
+    """Take time, and say how far it is; what counts is that somebody can be killed meanwhile."""
+    log = start_log("train", f"{model}-{seed}")
+    trained_as = params.effective_training(declared["training"], declared[f"models.{model}"])
+    for epoch in range(1, trained_as.epochs + 1):
+        time.sleep(SECONDS_AN_EPOCH)
+        log.info("epoch %2d/%d", epoch, trained_as.epochs)
 
 
 def metrics(declared: dict[str, Any]) -> str:
@@ -68,4 +84,4 @@ def filled(text: str, wildcards: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    make(Path(sys.argv[0]).stem, sys.argv[1:])
+    run_script(partial(make, Path(sys.argv[0]).stem))

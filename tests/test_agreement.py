@@ -2,7 +2,7 @@
 
 The stages are stand-ins (`stand_in.py`), the engines and the bridge between them are real. The
 suite takes a few steps and, in the end, a whole run; `AGREEMENT=20x50` in the environment makes
-it 20 times 50.
+it 20 times 50, or as many as are begun in an hour.
 """
 
 import os
@@ -10,19 +10,19 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from conftest import ROOT, STAND_INS, Project, make_stand_ins
+from conftest import STAND_INS, made_afresh, make_stand_ins, reports
 from hypothesis import HealthCheck, Phase, assume, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from test_faults import at_work, start, wait_until
 
 EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
+LAST_BEGINNING = time.monotonic() + 3600
 VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
     (("data", "sources"), [["$FASHION_MNIST_DIR"], ["/nowhere", "$FASHION_MNIST_DIR"]]),
     (("data", "train_size"), [150, 140]),
@@ -44,21 +44,6 @@ EDITED = [
     *(f"workflow/scripts/{name}.py" for name in ("download", "train", "evaluate", "report")),
     *(f"workflow/scripts/overfitting/{name}.py" for name in ("params", "files", "figures")),
 ]
-ALL_AT_ONCE = """
-import sys
-from pathlib import Path
-sys.path[:0] = ["workflow/scripts", sys.argv[1]]
-from overfitting import params
-from stand_in import make
-declared = params.read(Path("params.yaml"))
-for stage in ("download", "subset", "corruptions"):
-    make(stage, [])
-for stage in ("train", "evaluate"):
-    for model in declared.compare:
-        for seed in declared.seeds:
-            make(stage, [model, str(seed)])
-make("report", [])
-"""
 
 
 def downstream(stages: set[str], declared: dict[str, Any]) -> set[str]:
@@ -83,13 +68,15 @@ def downstream(stages: set[str], declared: dict[str, Any]) -> set[str]:
 class Users(RuleBasedStateMachine):
     """A checkout, and what its users do to it."""
 
+    ended = 0
+
     @initialize(begin=st.booleans())
     def lay_out(self, begin: bool) -> None:
         """A project that was run once, committed, with a second branch.
 
         Hypothesis tries the simplest example first: nothing but commits. It is not begun.
         """
-        assume(begin)
+        assume(begin and time.monotonic() < LAST_BEGINNING)
         self.scratch = Path(tempfile.mkdtemp(prefix="agreement-"))
         self.project = make_stand_ins(self.scratch / "project é 'x")
         self.project.snakemake()
@@ -103,6 +90,8 @@ class Users(RuleBasedStateMachine):
         try:
             if hasattr(self, "project"):
                 self.run_whole(random.choice(WHOLE))
+                Users.ended += 1
+                print(f"{time.strftime('%H:%M:%S')}  {Users.ended}: agreed after {STEPS} steps")
         finally:
             shutil.rmtree(self.scratch, ignore_errors=True)
 
@@ -177,7 +166,7 @@ class Users(RuleBasedStateMachine):
         """Afterwards neither has anything to do, and the report is that of a fresh clone."""
         self.project.run(*command)
         self.project.assert_up_to_date()
-        assert self.reports(self.project.folder) == self.reports(self.made_afresh())
+        assert reports(self.project.folder) == reports(made_afresh(self.project, self.scratch))
 
     @rule(stage=st.sampled_from(STAND_INS), by_snakemake=st.booleans())
     def run_one_stage(self, stage: str, by_snakemake: bool) -> None:
@@ -212,32 +201,6 @@ class Users(RuleBasedStateMachine):
         planned = self.project.planned()
         declared = self.project.params()
         assert planned == downstream(stale, declared), (stale, planned)
-
-    def made_afresh(self) -> Path:
-        """What a fresh clone would make of the same params and scripts, without any engine."""
-        fresh = self.scratch / "fresh"
-        shutil.rmtree(fresh, ignore_errors=True)
-        for name in ("workflow", "data/SHA256SUMS", "params.yaml", "dvc.yaml"):
-            source = self.project.folder / name
-            (fresh / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copytree(source, fresh / name) if source.is_dir() else shutil.copy(
-                source, fresh / name
-            )
-        Path(fresh, "data", "params.checked").write_bytes(
-            (self.project.folder / "data" / "params.checked").read_bytes()
-        )
-        Project(fresh).run(sys.executable, "-c", ALL_AT_ONCE, str(ROOT / "tests"))
-        return fresh
-
-    @staticmethod
-    def reports(folder: Path) -> dict[str, str]:
-        """The contents of each file of the report."""
-        reports = folder / "reports"
-        return {
-            path.relative_to(reports).as_posix(): path.read_text()
-            for path in sorted(reports.rglob("*"))
-            if path.is_file()
-        }
 
 
 TestAgreement = Users.TestCase

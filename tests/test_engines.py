@@ -1,5 +1,6 @@
 """The ten cases in which Snakemake and DVC must agree, through the commands that users type."""
 
+import json
 import os
 import random
 import re
@@ -135,23 +136,29 @@ def test_6_a_clone_that_pulls(quick: Project, tmp_path: Path) -> None:
             {"evaluate@baseline-0", "evaluate@regularized-0", "report"},
             {"evaluate@baseline-0", "evaluate@regularized-0"},
         ),
-        ("workflow/scripts/overfitting/figures.py", {"report"}, {"report"}),
-        ("workflow/templates/report.md.j2", {"report"}, {"report"}),
     ],
 )
 def test_8_a_script_or_shared_module_edited(
     project: Project, file: str, stale: set[str], rerun: set[str]
 ) -> None:
-    path = project.folder / file
-    comment = "{# #}" if file.endswith(".j2") else "\n# edited\n"
-    path.write_text(path.read_text() + comment)
+    with (project.folder / file).open("a") as script:
+        script.write("\n# edited\n")
     assert project.planned() == stale
-    by_snakemake = file.endswith(("subset.py", ".j2"))
+    by_snakemake = file.endswith("subset.py")
     assert ran(project.snakemake() if by_snakemake else project.repro()) == rerun
     project.assert_up_to_date()
 
 
-def test_9_models_and_seeds_come_and_go(quick: Project) -> None:
+@pytest.mark.parametrize("file", ["scripts/overfitting/figures.py", "templates/report.md.j2"])
+def test_8_what_only_the_report_reads_edited(quick: Project, file: str) -> None:
+    with (quick.folder / "workflow" / file).open("a") as edited:
+        edited.write("\n# edited\n")
+    assert quick.planned() == {"report"}
+    assert ran(quick.snakemake() if file.endswith(".j2") else quick.repro()) == {"report"}
+    quick.assert_up_to_date()
+
+
+def test_9_models_and_seeds_come_and_go(quick: Project, tmp_path: Path) -> None:
     before = quick.metrics()
     quick.edit(lambda params: params["compare"].remove("regularized"))
     assert ran(quick.repro()) == {"report"}
@@ -161,8 +168,11 @@ def test_9_models_and_seeds_come_and_go(quick: Project) -> None:
     quick.edit(lambda params: params["seeds"].append(3))
     added = {"train@baseline-3", "evaluate@baseline-3", "report"}
     assert quick.planned() == added
+    by_dvc = quick.copy(tmp_path / "by DVC" / "copy")
     assert ran(quick.snakemake()) == added
     quick.assert_up_to_date()
+    by_dvc.repro()
+    assert (quick.folder / "dvc.lock").read_text() == (by_dvc.folder / "dvc.lock").read_text()
 
     quick.edit(lambda params: params["compare"].append("dropout_only"))
     quick.edit(lambda params: params["seeds"].remove(3))
@@ -233,6 +243,34 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
     done = project.run("python", "workflow/scripts/verify.py", check=False)
     assert done.returncode == 1
     assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
+
+
+def test_make_check_finds_engines_that_differ(quick: Project) -> None:
+    """A bridge that forgets a stage: DVC itself is asked as well."""
+    bridge = quick.folder / "workflow" / "scripts" / "overfitting" / "pipeline.py"
+    told = "        return stale\n"
+    text = bridge.read_text()
+    assert text.count(told) == 1
+    bridge.write_text(text.replace(told, '        return stale - {"report"}\n'))
+    set_dropout(quick, 0.45)
+    done = quick.run("python", "workflow/scripts/check.py", check=False)
+    assert done.returncode == 1
+    assert "DIFFERS  Snakemake and DVC: only DVC would run report\n" in done.stdout
+    bridge.write_text(text.replace(told, '        return stale | {"subset"}\n'))
+    done = quick.run("python", "workflow/scripts/check.py", check=False)
+    assert "DIFFERS  Snakemake and DVC: only Snakemake would run subset\n" in done.stdout
+
+
+def test_make_check_finds_a_report_of_other_models(quick: Project) -> None:
+    metrics = quick.folder / "reports" / "metrics.json"
+    metrics.write_text(json.dumps({"baseline": quick.metrics()["baseline"]}))
+    done = quick.run("python", "workflow/scripts/check.py", check=False)
+    assert done.returncode == 1
+    found = "DIFFERS  reports: reports/metrics.json has ['baseline'], compare is ['baseline', "
+    assert found in done.stdout
+    metrics.unlink()
+    done = quick.run("python", "workflow/scripts/check.py", check=False)
+    assert "DIFFERS  reports: reports/metrics.json is missing; run `dvc repro`" in done.stdout
 
 
 def test_make_check_on_a_clone_without_data(project: Project, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What goes wrong: clear words, nothing half-written, and the same command finishes the work."""
 
-import json
 import os
 import re
 import resource
@@ -16,9 +15,10 @@ from typing import Any
 import psutil
 import pytest
 import zc.lockfile
-from conftest import BIN, ROOT, Project, ran
+from conftest import BIN, ROOT, Project, made_afresh, ran, reports
 
-from overfitting.files import PARTIAL, written_whole
+from overfitting.files import PARTIAL, read_record, sha256, write_record, written_whole
+from overfitting.one_run import LOCK
 
 WEIGHTS = "models/regularized/0.weights.h5"
 EPOCHS = 40
@@ -40,6 +40,8 @@ def start(project: Project, *command: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # As in a terminal; tests that run in the background inherit that it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
 
 
@@ -86,13 +88,17 @@ def kill_leader(leader: subprocess.Popen[str], project: Project) -> None:
 
 
 def kill_dvc(leader: subprocess.Popen[str], project: Project) -> None:
-    for process in at_work(project, "repro"):
-        if process.pid != leader.pid and "python" in process.name():
-            process.kill()
+    shells = {"sh", "bash", "dash"}  # which Snakemake starts DVC with
+    victims = [process for process in at_work(project, "repro") if process.name() not in shells]
+    assert victims
+    for process in victims:
+        process.kill()
 
 
 def kill_script(leader: subprocess.Popen[str], project: Project) -> None:
-    for process in scripts(project):
+    victims = scripts(project)
+    assert victims
+    for process in victims:
         process.kill()
 
 
@@ -107,8 +113,8 @@ def terminate_leader(leader: subprocess.Popen[str], project: Project) -> None:
 def assert_trained(project: Project, epochs: int) -> None:
     """The training went to its end, and DVC has nothing to do for it."""
     assert "train@regularized-0" not in project.status()
-    history = (project.folder / "results/regularized/0/training.json").read_text()
-    assert len(json.loads(history)["history"]["loss"]) == epochs
+    log = (project.folder / "logs" / "train" / "regularized-0.log").read_text()
+    assert re.search(rf"epoch +{epochs}/{epochs}\b", log)
 
 
 SNAKEMAKE = ("snakemake", "--cores", "4")
@@ -136,28 +142,54 @@ BY_DVC = (*DVC, "train@regularized-0")
     ids=lambda value: value[0] if isinstance(value, tuple) else value.__name__,
 )
 def test_7_killed_in_training(
-    project: Project,
+    quick: Project,
     command: tuple[str, ...],
     fault: Callable[[subprocess.Popen[str], Project], None],
 ) -> None:
-    before = (project.folder / WEIGHTS).read_bytes()
-    lengthen(project)
-    leader = start(project, *command)
-    in_the_middle_of_training(project)
-    fault(leader, project)
+    before = (quick.folder / WEIGHTS).read_bytes()
+    lengthen(quick)
+    leader = start(quick, *command)
+    in_the_middle_of_training(quick)
+    fault(leader, quick)
     leader.wait(60)
-    wait_until(lambda: not at_work(project), seconds=15)  # nobody works on, unasked
-    weights = project.folder / WEIGHTS  # DVC has removed it: others only who worked on could make
-    if fault in (terminate_leader, kill_dvc):  # these let the running script end
+    wait_until(lambda: not at_work(quick), seconds=15)  # nobody works on, unasked
+    weights = quick.folder / WEIGHTS  # DVC has removed it: others only who worked on could make
+    if command == BY_SNAKEMAKE and fault is terminate_leader:  # it lets the running job end
         assert not weights.exists() or weights.stat().st_size == len(before)
-    elif fault is kill_script:  # Snakemake puts back what stood there
+    elif fault in (kill_script, kill_dvc):  # Snakemake puts back what stood there
         assert not weights.exists() or weights.read_bytes() == before
     else:
         assert not weights.exists()
-    project.run(*command)  # the same command again, nothing else
-    assert_trained(project, EPOCHS)
+    quick.run(*command)  # the same command again, nothing else
+    assert_trained(quick, EPOCHS)
+    assert_nothing_partial(quick)
+
+
+def assert_nothing_partial(project: Project) -> None:
     left = [p for p in project.folder.rglob(f"{PARTIAL}*") if ".dvc" not in p.parts]
     assert left == []
+
+
+def test_7_a_whole_run_killed_twice_ends_as_an_undisturbed_one(
+    project: Project, tmp_path: Path
+) -> None:
+    """A real one, in the middle of TensorFlow's work: its script is left alone, and interrupted."""
+    lengthen(project)
+    undisturbed = project.copy(tmp_path / "undisturbed" / "copy")
+    for command, fault in ((DVC, kill_leader), (SNAKEMAKE, interrupt_group)):
+        leader = start(project, *command)
+        in_the_middle_of_training(project)
+        fault(leader, project)
+        leader.wait(60)
+        wait_until(lambda: not at_work(project), seconds=15)
+        assert not (project.folder / WEIGHTS).exists()
+        (project.folder / "logs" / "train" / "regularized-0.log").unlink()
+    project.run(*SNAKEMAKE)
+    project.assert_up_to_date()
+    assert_nothing_partial(project)
+    undisturbed.run(*DVC)
+    for name in ("reports/metrics.json", "reports/report.html", "dvc.lock", WEIGHTS):
+        assert (project.folder / name).read_bytes() == (undisturbed.folder / name).read_bytes()
 
 
 def test_dvc_lock_is_read_when_dvc_has_written_it(project: Project) -> None:
@@ -176,38 +208,67 @@ def test_dvc_lock_is_read_when_dvc_has_written_it(project: Project) -> None:
     assert reader.wait(60) == 0, said(project)
 
 
-def test_two_snakemakes_at_once(project: Project) -> None:
-    lengthen(project, 3 * EPOCHS)
-    first = start(project, *BY_SNAKEMAKE)
-    in_the_middle_of_training(project)
-    second = project.run(*BY_SNAKEMAKE)
-    assert f"another snakemake is at work in this folder (PID {first.pid})" in second.stdout
+def test_two_snakemakes_at_once(quick: Project) -> None:
+    lengthen(quick, 3 * EPOCHS)
+    first = start(quick, *BY_SNAKEMAKE)
+    in_the_middle_of_training(quick)
+    second = quick.run(*BY_SNAKEMAKE)
+    busy = f"another run is at work in this folder (snakemake, PID {first.pid}); waiting for it"
+    assert busy in second.stdout
     assert ran(second.stdout) == set()
     assert first.wait(60) == 0
-    assert_trained(project, 3 * EPOCHS)
+    assert_trained(quick, 3 * EPOCHS)
 
 
-@pytest.mark.parametrize("first_command", [BY_SNAKEMAKE, BY_DVC], ids=lambda command: command[0])
-def test_both_engines_at_once(project: Project, first_command: tuple[str, ...]) -> None:
-    lengthen(project, 3 * EPOCHS)
-    first = start(project, *first_command)
-    in_the_middle_of_training(project)
-    second = project.run(*(BY_DVC if first_command == BY_SNAKEMAKE else BY_SNAKEMAKE), check=False)
-    waited, refused = "waiting for it" in second.stdout, "is busy" in second.stdout
-    assert waited or (refused and second.returncode)
+PATIENT_DVC = ("dvc", "--wait-for-lock", "repro")
+
+
+@pytest.mark.parametrize(
+    ("first_command", "second_command", "stages_of_the_first"),
+    [(SNAKEMAKE, DVC, 0), (SNAKEMAKE, PATIENT_DVC, 2), (DVC, SNAKEMAKE, 1)],
+    ids=["dvc refuses", "dvc waits", "snakemake waits"],
+)
+def test_both_engines_at_once(
+    quick: Project,
+    tmp_path: Path,
+    first_command: tuple[str, ...],
+    second_command: tuple[str, ...],
+    stages_of_the_first: int,
+) -> None:
+    """Whole runs with several stages to do, the second begun with the first or somewhat later."""
+    quick.edit(lambda params: params.update(seeds=[1]))
+    first = start(quick, *first_command)
+    holder = f"{first_command[0]}, PID {first.pid}"
+    wait_until(lambda: (quick.folder / LOCK).read_text() == holder)
+    wait_until(lambda: said(quick).count("Running stage") >= stages_of_the_first)
+    second = quick.run(*second_command, check=False)
+    busy = f"another run is at work in this folder ({holder}); "
+    if second_command == DVC:
+        assert f"error: {busy}run this again when it has ended" in second.stdout
+        assert second.returncode == 1
+    else:
+        assert f"{busy}waiting for it" in second.stdout
+        assert second.returncode == 0
+    assert first.wait(90) == 0, said(quick)
+    assert ran(quick.run(*second_command).stdout + second.stdout) == set()
+    assert ran(said(quick)) == {
+        *("train@baseline-1", "train@regularized-1", "report"),
+        *("evaluate@baseline-1", "evaluate@regularized-1"),
+    }
+    quick.assert_up_to_date()
+    assert reports(quick.folder) == reports(made_afresh(quick, tmp_path))
+
+
+def test_two_dvcs_at_once(quick: Project) -> None:
+    lengthen(quick, 3 * EPOCHS)
+    first = start(quick, *BY_DVC)
+    in_the_middle_of_training(quick)
+    second = quick.run(*BY_DVC, check=False)
+    assert second.returncode == 1
+    busy = f"another run is at work in this folder (dvc, PID {first.pid}); run this again when"
+    assert busy in second.stdout
     assert first.wait(60) == 0
-    assert_trained(project, 3 * EPOCHS)
-
-
-def test_two_dvcs_at_once(project: Project) -> None:
-    lengthen(project, 3 * EPOCHS)
-    first = start(project, *BY_DVC)
-    in_the_middle_of_training(project)
-    second = project.run(*BY_DVC, check=False)
-    assert second.returncode
-    assert "is busy" in second.stdout
-    assert first.wait(60) == 0
-    assert_trained(project, 3 * EPOCHS)
+    assert_trained(quick, 3 * EPOCHS)
 
 
 def test_divergence_stops_that_model_alone(project: Project) -> None:
@@ -236,36 +297,71 @@ def test_divergence_stops_that_model_alone(project: Project) -> None:
     assert not (project.folder / "results" / "baseline" / "0" / "training.json").exists()
 
 
-@pytest.mark.parametrize(
-    ("edit", "words"),
-    [
-        (("  epochs: 2", "  epcohs: 2"), "training.epcohs = 2: unknown key; did you mean 'epochs'"),
-        (
-            ("conv: 0.25", "conv: 1.5"),
-            "dropout.conv = 1.5: must be a number at least 0 and below 1",
-        ),
-        (("seeds: [0]", "seeds: [0, 0]"), "seeds = [0, 0]: 0 stands there twice"),
-        (("  epochs: 2", "  epochs: 2\n  epochs: 3"), "epochs"),
-        (("seeds: [0]", "seeds: 3"), "seeds"),
-        (("compare: [", "compare: ['x; touch hacked #', "), "compare.0 = 'x; touch hacked #': "),
-        (("  epochs: 2", "  epochs: !!python/object/apply:os.mkdir [hacked]"), "os.mkdir"),
-    ],
-)
+WRONG = [
+    (("  epochs: 2", "  epcohs: 2"), "training.epcohs = 2: unknown key; did you mean 'epochs'"),
+    (("conv: 0.25", "conv: 1.5"), "dropout.conv = 1.5: must be a number at least 0 and below 1"),
+    (("seeds: [0]", "seeds: [0, 0]"), "seeds = [0, 0]: 0 stands there twice"),
+    (("  epochs: 2", "  epochs: 2\n  epochs: 3"), "the key 'epochs' stands there twice"),
+    (("seeds: [0]", "seeds: 3"), "seeds = 3: must be a list with at least 1 entry"),
+    (("compare: [", "compare: ['x; touch hacked #', "), "compare.0 = 'x; touch hacked #': "),
+    (("  epochs: 2", "  epochs: !!python/object/apply:os.mkdir [hacked]"), "os.mkdir"),
+]
+
+
+@pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=lambda command: command[0])
 def test_wrong_params_are_refused_by_both_before_any_work(
-    project: Project, edit: tuple[str, str], words: str
+    quick: Project, command: tuple[str, ...]
 ) -> None:
-    path = project.folder / "params.yaml"
+    path = quick.folder / "params.yaml"
     text = path.read_text()
-    assert edit[0] in text
-    path.write_text(text.replace(*edit, 1))
-    for command in (SNAKEMAKE, DVC):
-        done = project.run(*command, check=False)
-        assert done.returncode
-        if command == SNAKEMAKE or words != "seeds":  # DVC stumbles over a number as a list
-            assert words in done.stdout
-        assert ran(done.stdout) <= {"params"}
+    before = quick.metrics()
+    for edit, words in WRONG:
+        assert edit[0] in text
+        path.write_text(text.replace(*edit, 1))
+        done = quick.run(*command, check=False)
+        assert done.returncode == 1
+        [refused] = [line for line in done.stdout.splitlines() if "error: " in line]
+        assert refused.startswith("error: params.yaml") and words in refused
+        assert "Running stage" not in done.stdout
         assert "Traceback" not in done.stdout
-        assert not (project.folder / "hacked").exists()
+        assert not (quick.folder / "hacked").exists()
+        assert quick.metrics() == before
+    path.write_text(text.replace("dense: 0.5", "dense: 0.45"))
+    assert ran(quick.run(*command).stdout) == {
+        *("train@regularized-0", "evaluate@regularized-0", "report"),
+    }
+    quick.assert_up_to_date()
+
+
+@pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=lambda command: command[0])
+def test_all_sources_are_down_and_one_comes_back(
+    project: Project, command: tuple[str, ...]
+) -> None:
+    sources = {
+        "http://127.0.0.1:9/closed": "not reached",
+        "/nowhere": "there is no such folder",
+        "$FASHION_MNIST_DIR": "that environment variable is not set",
+    }
+    project.edit(lambda params: params["data"].update(sources=list(sources)))
+    labels = project.folder / "data" / "raw" / "train-labels-idx1-ubyte"
+    whole = labels.read_bytes()
+    labels.unlink()
+    before = project.metrics()
+    set_nowhere = ["env", "-u", "FASHION_MNIST_DIR", str(BIN / command[0]), *command[1:]]
+    done = project.run(*set_nowhere, check=False)
+    assert done.returncode
+    assert f"no source has {labels.name}:" in done.stdout
+    for source, reason in sources.items():
+        assert re.search(rf"^  {re.escape(source)}: .*{reason}", done.stdout, flags=re.M)
+    assert "set FASHION_MNIST_DIR to that folder, and run the same command again" in done.stdout
+    assert "all that was said: logs/download.log" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert ran(done.stdout) == {"download"}
+    assert project.metrics() == before
+    project.run(*command)
+    assert labels.read_bytes() == whole
+    project.assert_up_to_date()
+    assert project.metrics() == before
 
 
 def test_a_failed_stage_shows_its_log(project: Project) -> None:
@@ -283,23 +379,64 @@ def test_a_failed_stage_shows_its_log(project: Project) -> None:
     assert "Traceback" not in done.stdout
 
 
+EVALUATE = [
+    *("python", "workflow/scripts/evaluate.py", "regularized", "0"),
+    *(f"data/{name}.npz" for name in ("subset/train", "subset/test", "subset/whole_test")),
+    *("data/corrupted.npz", WEIGHTS, "results/regularized/0/training.json"),
+    *("evaluation.json", "predictions.npz", "seen.npz"),
+]
+
+
 def test_damaged_or_foreign_weights_are_refused(project: Project) -> None:
     weights = project.folder / WEIGHTS
-    results = "results/regularized/0"
-    command = [
-        *("python", "workflow/scripts/evaluate.py", "regularized", "0"),
-        *(f"data/{name}.npz" for name in ("subset/train", "subset/test", "subset/whole_test")),
-        *("data/corrupted.npz", WEIGHTS, f"{results}/training.json"),
-        *("evaluation.json", "predictions.npz", "seen.npz"),
-    ]
-    assert project.run(*command).returncode == 0
+    assert project.run(*EVALUATE).returncode == 0
     for damage in (weights.read_bytes()[:-1] + b"?", b"PK\x03\x04 not weights at all"):
         weights.unlink()
         weights.write_bytes(damage)
-        done = project.run(*command, check=False)
+        done = project.run(*EVALUATE, check=False)
         assert done.returncode == 1
         assert f"{WEIGHTS} is damaged, or not what the training saved" in done.stdout
         assert "Traceback" not in done.stdout
+
+
+HOSTILE = """
+import sys
+from pathlib import Path
+import keras
+
+mark = Path("hacked")
+code = keras.layers.Lambda(lambda x: (__import__("pathlib").Path("hacked").touch(), x)[1])
+model = keras.Sequential([keras.Input((28, 28, 1)), code])
+for name in sys.argv[1:]:
+    model.save(name)
+    mark.unlink(missing_ok=True)
+    keras.models.load_model(name, safe_mode=False)
+    assert mark.exists(), f"{name} does no harm, so refusing it proves nothing"
+    mark.unlink()
+"""
+
+
+def test_a_model_with_code_in_it_is_no_weights(project: Project) -> None:
+    """Under the name of the weights, and with a history that was made to match it."""
+    models = ["hostile.keras", "hostile.h5"]
+    project.run("python", "-c", HOSTILE, *models)
+    history = project.folder / "results" / "regularized" / "0" / "training.json"
+    trained = read_record(history)
+    weights = project.folder / WEIGHTS
+    for model in models:
+        weights.unlink()
+        shutil.copy(project.folder / model, weights)
+        done = project.run(*EVALUATE, check=False)
+        assert done.returncode == 1
+        assert f"{WEIGHTS} is damaged, or not what the training saved" in done.stdout
+        write_record(history, trained | {"weights_sha256": sha256(weights)})
+        done = project.run(*EVALUATE, check=False)
+        assert done.returncode == 1
+        assert f"error: {WEIGHTS} does not fit the network of params.yaml: " in done.stdout
+        assert "Traceback" not in done.stdout
+        assert not (project.folder / "hacked").exists()
+        write_record(history, trained)
+    assert not (project.folder / "evaluation.json").exists()
 
 
 def test_damaged_raw_data_are_made_again(project: Project) -> None:
@@ -309,14 +446,6 @@ def test_damaged_raw_data_are_made_again(project: Project) -> None:
     assert ran(project.repro()) <= {"download"}
     project.assert_up_to_date()
     assert raw.read_bytes() == (project.folder / "by hand" / raw.name).read_bytes()
-
-
-def test_a_locale_without_accents(project: Project) -> None:
-    done = project.run(*SNAKEMAKE, LC_ALL="POSIX")
-    assert "Nothing to be done" in done.stdout
-    project.edit(lambda params: params["compare"].remove("regularized"))
-    project.run(*DVC, LC_ALL="POSIX")
-    project.assert_up_to_date()
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path) -> None:

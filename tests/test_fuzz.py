@@ -2,8 +2,10 @@
 
 import contextlib
 import io
+import os
 import shutil
 import struct
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,18 @@ from conftest import ROOT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+import check
 import corruptions
 import download
 import evaluate
 import params as params_script
 import report
+import review
+import schema
 import subset
 import summary
 import train
+import verify
 from overfitting import params
 from overfitting.datasets import load_examples, save_examples
 from overfitting.errors import UserError
@@ -132,52 +138,96 @@ def test_params_of_100_megabytes_are_refused_unread(tmp_path: Path) -> None:
 SCRIPTS = {
     script.__name__: (script.main, count)
     for script, count in (
-        *((corruptions, 2), (download, 2), (evaluate, 11), (params_script, 2)),
-        *((report, 7), (subset, 5), (summary, 1), (train, 5)),
+        *((check, 1), (corruptions, 2), (download, 2), (evaluate, 11), (params_script, 2)),
+        *((report, 7), (review, 1), (schema, 1), (subset, 5), (summary, 1), (train, 5)),
+        (verify, 1),
     )
 }
 ARGUMENTS = [
-    *("baseline", "regularized", "0", "-1", "4294967296", "1e9", "", "..", "../../outside", "é"),
-    *("--help", "-x", "$(touch hacked)", "`touch hacked`", "; touch hacked", "x" * 300),
-    *("missing", "a folder", "a file", "empty", "params.yaml", "dvc.yaml", "some.npz"),
+    *("baseline", "regularized", "baseline.dropout", "0", "-1", "4294967296", "1e9", "", "."),
+    *("..", "../../outside", "é", "--help", "-x", "--", "$(touch hacked)", "`touch hacked`"),
+    *("; touch hacked", "x" * 300, "\udcff", "missing", "a folder", "a file", "empty"),
+    *("params.yaml", "dvc.yaml", "some.npz", "other.npz", "some.json", "some.weights.h5"),
+    *("some.checked", "a folder/some.npz", "missing/some.json"),
 ]
+# What a shell can pass: no NUL.
+argument = st.sampled_from(ARGUMENTS) | st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), max_size=8
+)
 
 
 @pytest.fixture(scope="module")
 def junk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with files of no use to anybody, and this project's params."""
-    folder = tmp_path_factory.mktemp("arguments") / "inside" / "inside"
-    (folder / "a folder").mkdir(parents=True)
+    """A folder with files of no use to anybody, and this project's params; do not change it."""
+    folder = tmp_path_factory.mktemp("arguments")
+    (folder / "a folder").mkdir()
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "a file").write_bytes(bytes(range(256)))
     (folder / "empty").touch()
+    (folder / ".partial-x-some.checked").touch()  # no process has this number
     save_examples(folder / "some.npz", numbers=np.arange(3))
+    save_examples(folder / "a folder" / "some.npz", images=np.zeros((3, 28, 28), np.uint8))
     return folder
+
+
+def files_in(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @NO_DEADLINE
 @given(script=st.sampled_from(sorted(SCRIPTS)), data=st.data())
+@example(script="params", data=["params.yaml", "params.yaml"])
+@example(script="params", data=["params.yaml", "some.checked"])
+@example(script="schema", data=["params.yaml"])
+@example(script="corruptions", data=["a folder/some.npz", "./a folder/../a folder/some.npz"])
+@example(script="corruptions", data=["a folder/some.npz", "a file"])
+@example(script="corruptions", data=["baseline", "--", "--"])
+@example(script="train", data=["baseline.dropout", "0", "some.npz", "a.weights.h5", "a.json"])
+@example(script="train", data=["baseline", "0", "a folder/some.npz", "a.npz", "a.json"])
 def test_any_arguments_are_refused_in_words(junk: Path, script: str, data: Any) -> None:
     main, count = SCRIPTS[script]
-    arguments = data.draw(st.lists(st.sampled_from(ARGUMENTS), min_size=count, max_size=count))
-    with contextlib.chdir(junk), contextlib.redirect_stderr(io.StringIO()) as said:
-        try:
-            main(arguments)
-        except UserError as error:
-            in_words(error)
-        except OSError as error:  # run_script says it in a line
-            assert error.filename
-        except SystemExit as end:
-            assert end.code == 0 or "usage: " in said.getvalue()
-    around = [path for path in junk.parent.parent.rglob("*") if junk not in path.parents]
-    assert not [path for path in around if path.suffix == ".log"]
-    assert not list(junk.parent.parent.rglob("hacked"))
+    arguments = data
+    if not isinstance(data, list):
+        arguments = data.draw(st.lists(argument, min_size=count, max_size=count + 1))
+    with tempfile.TemporaryDirectory() as scratch:
+        inside = Path(scratch, "between", "inside")
+        shutil.copytree(junk, inside)
+        before = files_in(inside)
+        ended = False
+        with contextlib.chdir(inside), contextlib.redirect_stderr(io.StringIO()) as said:
+            try:
+                main(arguments)
+                ended = True
+            except UserError as error:
+                in_words(error)
+            except OSError as error:  # run_script says it in a line
+                assert error.filename
+            except SystemExit as end:
+                assert end.code == 0 or "usage: " in said.getvalue()
+        assert "Traceback" not in said.getvalue()
+        after = files_in(inside)
+        asked_for = {os.path.normpath(arguments[-1])} if ended else set()
+        changed = {name for name in before | after if after.get(name) != before.get(name)}
+        assert {name for name in changed if not name.startswith("logs/")} <= asked_for
+        assert [path.name for path in Path(scratch).iterdir()] == ["between"]
+        assert [path.name for path in Path(scratch, "between").iterdir()] == ["inside"]
+        assert not list(Path(scratch).rglob("hacked"))
 
 
 # IDX
 
 IDX = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 4) + bytes(range(24))
+
+
+def assert_read_as_it_stands(path: Path, values: np.ndarray) -> None:
+    """The shape and each value are those of the bytes, and no byte is left over."""
+    header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *values.shape)
+    assert header + values.tobytes() == path.read_bytes()
 
 
 @NO_DEADLINE
@@ -191,19 +241,19 @@ def test_any_bytes_are_idx_or_refused(folder: Path, content: bytes) -> None:
     except UserError as error:
         in_words(error)
     else:
-        header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *values.shape)
-        assert header + values.tobytes() == content
+        assert_read_as_it_stands(path, values)
 
 
 @NO_DEADLINE
 @given(position=st.integers(0, len(IDX) - 1), byte=st.integers(0, 255), cut=st.integers(0, 8))
+@example(position=11, byte=2, cut=8)  # of another shape, and right
 def test_idx_with_other_bytes_is_another_or_refused(
     folder: Path, position: int, byte: int, cut: int
 ) -> None:
     path = folder / "idx"
     path.write_bytes(IDX[:position] + bytes([byte]) + IDX[position + 1 : len(IDX) - cut])
     with contextlib.suppress(UserError):
-        assert read_idx(path, 3).size == 24
+        assert_read_as_it_stands(path, read_idx(path, 3))
 
 
 # Arrays

@@ -455,8 +455,8 @@ def test_the_file_names_every_key_there_is() -> None:
 
 
 def test_the_schema_for_editors_is_that_of_the_code(tmp_path: Path) -> None:
-    schema.main([str(tmp_path / "made")])  # as `make schema` does
+    schema.main([str(tmp_path / "made.json")])  # as `make schema` does
     committed = (ROOT / "workflow" / "params.schema.json").read_text(encoding="utf-8")
-    assert committed == (tmp_path / "made").read_text(encoding="utf-8"), "run `make schema`"
+    assert committed == (tmp_path / "made.json").read_text(encoding="utf-8"), "run `make schema`"
     assert json.loads(committed) == params.Params.model_json_schema()
     assert SHIPPED.startswith("# yaml-language-server: $schema=workflow/params.schema.json\n")

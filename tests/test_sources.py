@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import logging
+import os
 import socket
 import struct
 import threading
@@ -461,10 +462,18 @@ def test_a_wrong_file_is_replaced_and_alone(tmp_path: Path, site: Site, wrong: b
 
 def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
-    (folder / ".partial-abc" / "lists").mkdir(parents=True)
-    (folder / f".partial-{2**22 + 1}-{IMAGES}").write_bytes(b"half")  # above every possible PID
+    ended = f".partial-{2**22 + 1}-"  # above every possible PID
+    (folder / f"{ended}abc" / "lists").mkdir(parents=True)
+    (folder / f"{ended}{IMAGES}").write_bytes(b"half")
     fetch(folder_with(tmp_path / "good"), folder=folder)
     assert_complete(folder)
+
+
+def test_what_a_living_run_works_with_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / "raw" / f".partial-{os.getppid()}-abc"
+    theirs.mkdir(parents=True)
+    fetch(folder_with(tmp_path / "good"), folder=theirs.parent)
+    assert theirs.exists()
 
 
 # Debian's package
@@ -554,6 +563,8 @@ def test_a_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.Monke
 
 # Pinned contents
 
+PINNED = "".join(f"{'0' * 64}  {name}\n" for name in checksums.RAW)
+
 
 def test_the_pinned_contents_are_those_of_the_publisher() -> None:
     assert checksums.read_checksums(ROOT / "data" / "SHA256SUMS") == {
@@ -591,11 +602,21 @@ def test_the_pinned_contents_are_those_of_the_publisher() -> None:
 )
 def test_checksums_of_another_form_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "SHA256SUMS"
-    good = f"{'0' * 64}  good\n"
-    path.write_text(good)
-    assert checksums.read_checksums(path) == {"good": "0" * 64}
-    path.write_text(f"{good}{line}\n")
-    with pytest.raises(UserError, match=r"SHA256SUMS, line 2: expected '<64 hex digits>"):
+    path.write_text(PINNED)
+    assert checksums.read_checksums(path) == dict.fromkeys(checksums.RAW, "0" * 64)
+    path.write_text(f"{PINNED}{line}\n")
+    with pytest.raises(UserError, match=r"SHA256SUMS, line 5: expected '<64 hex digits>"):
+        checksums.read_checksums(path)
+
+
+@pytest.mark.parametrize("name", checksums.RAW)
+def test_no_raw_file_goes_unchecked(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "SHA256SUMS"
+    path.write_text("".join(line for line in PINNED.splitlines(True) if name not in line))
+    with pytest.raises(UserError, match=rf"SHA256SUMS lacks {name}; restore it with `git checkout"):
+        checksums.read_checksums(path)
+    path.write_text(f"{PINNED}{'1' * 64}  {name}\n")
+    with pytest.raises(UserError, match=rf"SHA256SUMS, line 5: {name} stands there twice"):
         checksums.read_checksums(path)
 
 

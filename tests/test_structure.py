@@ -125,7 +125,7 @@ def test_only_the_pipeline_knows_the_engines() -> None:
     assert users == {
         "dvc": {"overfitting/pipeline.py"},
         "snakemake": set(),
-        "overfitting.pipeline": {"check.py", "verify.py"},  # and the Snakefile
+        "overfitting.pipeline": {"verify.py"},  # and the Snakefile
     }
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Project
+from conftest import BIN, Project, ran
 
 SNAKEMAKE = (str(BIN / "snakemake"), "--cores", "4")
 DVC = (str(BIN / "dvc"), "repro")
@@ -19,39 +19,49 @@ def stale_report(project: Project) -> None:
         file.write("# another comment\n")
 
 
-@pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=["snakemake", "dvc"])
-def test_without_a_home(project: Project, command: tuple[str, ...]) -> None:
-    stale_report(project)
-    project.run("env", "-u", "HOME", "-u", "XDG_CACHE_HOME", *command)
+@pytest.mark.parametrize(
+    ("made", "command"), [("project", SNAKEMAKE), ("quick", DVC)], ids=["snakemake", "dvc"]
+)
+def test_without_a_home_and_accents(
+    request: pytest.FixtureRequest, made: str, command: tuple[str, ...]
+) -> None:
+    """As in a container that sets nothing: a training, its evaluation and the report."""
+    project: Project = request.getfixturevalue(made)
+    project.edit(lambda params: params["models"]["regularized"].update(training={"epochs": 1}))
+    kept = {name: project.environment()[name] for name in ("PATH", "FASHION_MNIST_DIR")}
+    kept |= {"LC_ALL": "POSIX", "DVC_SITE_CACHE_DIR": project.environment()["DVC_SITE_CACHE_DIR"]}
+    settings = [f"{name}={value}" for name, value in kept.items()]
+    done = project.run("env", "-i", *settings, *command)
+    assert ran(done.stdout) == {"train@regularized-0", "evaluate@regularized-0", "report"}
     project.assert_up_to_date()
 
 
-def test_with_files_for_nobody_else(project: Project) -> None:
-    stale_report(project)
-    project.run("sh", "-c", 'umask 077; exec "$@"', "sh", *SNAKEMAKE)
-    project.assert_up_to_date()
-    report = project.folder / "reports" / "report.html"
+def test_with_files_for_nobody_else(quick: Project) -> None:
+    stale_report(quick)
+    quick.run("sh", "-c", 'umask 077; exec "$@"', "sh", *SNAKEMAKE)
+    quick.assert_up_to_date()
+    report = quick.folder / "reports" / "report.html"
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
-def test_in_a_checkout_of_somebody_else(project: Project) -> None:
-    stale_report(project)
-    for path in (project.folder, *project.folder.rglob("*")):
+def test_in_a_checkout_of_somebody_else(quick: Project) -> None:
+    stale_report(quick)
+    for path in (quick.folder, *quick.folder.rglob("*")):
         os.chown(path, 12345, 12345, follow_symlinks=False)
-    project.run(*SNAKEMAKE)
-    project.assert_up_to_date()
+    quick.run(*SNAKEMAKE)
+    quick.assert_up_to_date()
 
 
-def test_with_files_from_the_future(project: Project) -> None:
+def test_with_files_from_the_future(quick: Project) -> None:
     """As after a clock that was put back: DVC goes by contents, Snakemake must not mind."""
-    stale_report(project)
-    for path in project.folder.rglob("*"):
+    stale_report(quick)
+    for path in quick.folder.rglob("*"):
         if path.is_file() and not {".git", ".dvc"} & set(path.parts):
             os.utime(path, (4e9, 4e9))
-    assert project.planned() == {"report"}
-    project.run(*SNAKEMAKE)
-    project.assert_up_to_date()
+    assert quick.planned() == {"report"}
+    quick.run(*SNAKEMAKE)
+    quick.assert_up_to_date()
 
 
 def test_what_dvc_remembers_is_in_no_shared_folder(project: Project) -> None:
@@ -61,8 +71,25 @@ def test_what_dvc_remembers_is_in_no_shared_folder(project: Project) -> None:
         Path(line.partition(": ")[2]) for line in said.splitlines() if "site_cache_dir" in line
     ]
     assert folder.is_relative_to(Path(sys.prefix, "cache", "dvc"))
-    for part in (folder, *folder.parents):
-        assert not part.stat().st_mode & stat.S_IWOTH, f"{part} is open to everybody"
-        if part == Path(sys.prefix):
-            break
+    inside = [part for part in (folder, *folder.parents) if part.is_relative_to(Path(sys.prefix))]
+    modes = {part: stat.S_IMODE(part.stat().st_mode) for part in inside}
+    assert not [part for part, mode in modes.items() if mode & stat.S_IWOTH]
+    assert [part for part, mode in modes.items() if mode & 0o077 == 0], "open to the user's group"
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_what_snakemake_keeps_is_its_users_alone(quick: Project, tmp_path: Path) -> None:
+    """It pickles what it knows of files, and caches sources: nobody else may write there."""
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    home.mkdir()
+    temporary.mkdir()
+    stale_report(quick)
+    shutil.rmtree(quick.folder / ".snakemake")
+    quick.run(
+        *("env", "-u", "XDG_CACHE_HOME", f"HOME={home}", f"TMPDIR={temporary}"),
+        *("sh", "-c", 'umask 022; exec "$@"', "sh", *SNAKEMAKE),
+    )
+    assert stat.S_IMODE((quick.folder / ".snakemake").stat().st_mode) == 0o700
+    for path in home.rglob("*"):
+        assert not path.stat().st_mode & (stat.S_IWOTH | stat.S_IWGRP), f"{path} is open to others"
+    assert not list(temporary.iterdir())

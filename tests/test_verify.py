@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -169,16 +170,27 @@ def test_what_no_commit_here_records_is_verified_too(capsys: pytest.CaptureFixtu
 def test_a_changed_byte_in_dvc_lock_is_found(capsys: pytest.CaptureFixture[str]) -> None:
     lock = Path("dvc.lock")
     content = lock.read_bytes()
-    meaning = [  # bytes that say something, not the spaces in front
-        place for place, byte in enumerate(content[:-1]) if not chr(byte).isspace()
-    ]
-    for place in random.Random(0).sample(meaning, 15):
+    for place in places_of_each_kind(content.decode()):
         with Flipped(lock, place):
             line = content[:place].count(b"\n") + 1
             found = " ".join(faults(capsys))
             assert found, f"line {line}: {content.splitlines()[line - 1]!r} changed, not found"
             assert "dvc.lock" in found
             assert "`git checkout dvc.lock`" in found or "run `snakemake --cores 4`" in found
+
+
+def places_of_each_kind(text: str) -> list[int]:
+    """For each kind of line in a dvc.lock a place in its key, and one in what follows it."""
+    kinds = ["schema", "cmd", "path", "hash", "md5", "size", "nfiles", "a param", "a name"]
+    lines: dict[str, list[re.Match[str]]] = {}
+    for line in re.finditer(r"^ *(?:- )?(?P<key>[^:\n]+):(?: (?P<value>.+))?$", text, flags=re.M):
+        kind = line["key"] if line["key"] in kinds else "a param"
+        lines.setdefault(kind if line["value"] else "a name", []).append(line)
+    assert set(lines) == set(kinds)
+    chance = random.Random(0)
+    chosen = [chance.choice(lines[key]) for key in lines]
+    parts = [line.span(part) for line in chosen for part in ("key", "value") if line[part]]
+    return [chance.randrange(*part) for part in parts]
 
 
 def test_advice_mends_what_was_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

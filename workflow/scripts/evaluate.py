@@ -1,6 +1,5 @@
 """Stage evaluate: one trained model, one seed, measured in inference mode."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from overfitting import datasets, measures, params, robustness
+from overfitting.arguments import Arguments
 from overfitting.console import native_messages_in_log, run_script, start_log
 from overfitting.corruptions import CORRUPTIONS
 from overfitting.errors import UserError
@@ -18,19 +18,19 @@ SHOWN = 6  # images they are shown for
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Arguments(__doc__)
     parser.add_argument("model", help="a model of params.yaml")
     parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
-    parser.add_argument("train", type=Path, help="training subset (.npz)")
-    parser.add_argument("test", type=Path, help="test subset (.npz)")
-    parser.add_argument("whole_test", type=Path, help="whole test set (.npz)")
-    parser.add_argument("corrupted", type=Path, help="the first test images, corrupted (.npz)")
-    parser.add_argument("weights", type=Path, help="the trained weights (.weights.h5)")
-    parser.add_argument("history", type=Path, help="the history of the training (.json)")
-    parser.add_argument("evaluation", type=Path, help="measurements to write (.json)")
-    parser.add_argument("predictions", type=Path, help="what was predicted, to write (.npz)")
-    parser.add_argument("seen", type=Path, help="images as training sees them, to write (.npz)")
-    arguments = parser.parse_args(argv)
+    parser.reads("train", "training subset (.npz)")
+    parser.reads("test", "test subset (.npz)")
+    parser.reads("whole_test", "whole test set (.npz)")
+    parser.reads("corrupted", "the first test images, corrupted (.npz)")
+    parser.reads("weights", "the trained weights (.weights.h5)")
+    parser.reads("history", "the history of the training (.json)")
+    parser.writes("evaluation", "measurements", ".json")
+    parser.writes("predictions", "what was predicted", ".npz")
+    parser.writes("seen", "images as training sees them", ".npz")
+    arguments = parser.parsed(argv)
     declared = params.declared_by("evaluate", {"model": arguments.model})
     log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]

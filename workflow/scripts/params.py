@@ -5,19 +5,17 @@ stage depends on the whole file and stands before all others; its output never c
 that an edit makes no other stage stale than those that read what was edited.
 """
 
-import argparse
-from pathlib import Path
-
 from overfitting import params
+from overfitting.arguments import Arguments
 from overfitting.console import run_script
 from overfitting.files import write_text
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("params", type=Path, help="the params.yaml to check")
-    parser.add_argument("mark", type=Path, help="file to write if there is nothing to refuse")
-    arguments = parser.parse_args(argv)
+    parser = Arguments(__doc__)
+    parser.reads("params", "the params.yaml to check")
+    parser.writes("mark", "a mark that there was nothing to refuse", ".checked")
+    arguments = parser.parsed(argv)
     params.read(arguments.params)
     write_text(arguments.mark, "params.yaml was read and nothing in it had to be refused.\n")
 

@@ -1,6 +1,5 @@
 """Stage report: the results of all runs as tables, figures, a page and its Markdown twin."""
 
-import argparse
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from overfitting import (
     robustness_figures,
     tables,
 )
+from overfitting.arguments import Arguments
 from overfitting.console import run_script, start_log
 from overfitting.corruptions import CORRUPTIONS
 from overfitting.files import write_text
@@ -61,15 +61,15 @@ class Found:
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("results", type=Path, help="folder with the results of all runs")
-    parser.add_argument("train", type=Path, help="training subset (.npz)")
-    parser.add_argument("test", type=Path, help="test subset (.npz)")
-    parser.add_argument("corrupted", type=Path, help="the first test images, corrupted (.npz)")
-    parser.add_argument("checksums", type=Path, help="SHA-256 of each raw file")
-    parser.add_argument("templates", type=Path, help="folder with the templates")
-    parser.add_argument("reports", type=Path, help="folder to write to")
-    arguments = parser.parse_args(argv)
+    parser = Arguments(__doc__)
+    parser.reads("results", "folder with the results of all runs")
+    parser.reads("train", "training subset (.npz)")
+    parser.reads("test", "test subset (.npz)")
+    parser.reads("corrupted", "the first test images, corrupted (.npz)")
+    parser.reads("checksums", "SHA-256 of each raw file")
+    parser.reads("templates", "folder with the templates")
+    parser.writes("reports", "folder of the report")
+    arguments = parser.parsed(argv)
     declared = params.declared_by("report")
     log = start_log("report")
     found = compare(arguments.results, declared["compare"], declared["seeds"])

@@ -1,23 +1,23 @@
 """Stage subset: the first images of the training and of the test set, and the whole test set."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
 
 from overfitting import checksums, datasets, params
+from overfitting.arguments import Arguments
 from overfitting.console import run_script, start_log
 from overfitting.idx import read_idx
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checksums", type=Path, help="SHA-256 of each raw file")
-    parser.add_argument("raw", type=Path, help="folder with the four raw files")
-    parser.add_argument("train", type=Path, help="training subset to write (.npz)")
-    parser.add_argument("test", type=Path, help="test subset to write (.npz)")
-    parser.add_argument("whole_test", type=Path, help="whole test set to write (.npz)")
-    arguments = parser.parse_args(argv)
+    parser = Arguments(__doc__)
+    parser.reads("checksums", "SHA-256 of each raw file")
+    parser.reads("raw", "folder with the four raw files")
+    parser.writes("train", "training subset", ".npz")
+    parser.writes("test", "test subset", ".npz")
+    parser.writes("whole_test", "whole test set", ".npz")
+    arguments = parser.parsed(argv)
     declared = params.declared_by("subset")
     log = start_log("subset")
     checksums.refuse_other_contents(arguments.raw, checksums.read_checksums(arguments.checksums))

@@ -1,21 +1,19 @@
 """Stage train: one model, one seed; its weights and the history of its training."""
 
-import argparse
-from pathlib import Path
-
 from overfitting import datasets, params
+from overfitting.arguments import Arguments
 from overfitting.console import native_messages_in_log, run_script, start_log
 from overfitting.files import sha256, write_record, written_whole
 
 
 def main(argv: list[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Arguments(__doc__)
     parser.add_argument("model", help="a model of params.yaml")
     parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
-    parser.add_argument("examples", type=Path, help="training subset (.npz)")
-    parser.add_argument("weights", type=Path, help="weights to write (.weights.h5)")
-    parser.add_argument("history", type=Path, help="history to write (.json)")
-    arguments = parser.parse_args(argv)
+    parser.reads("examples", "training subset (.npz)")
+    parser.writes("weights", "the trained weights", ".weights.h5")
+    parser.writes("history", "the history of the training", ".json")
+    arguments = parser.parsed(argv)
     declared = params.declared_by("train", {"model": arguments.model})
     log = start_log("train", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]

@@ -4,7 +4,7 @@ The rooms, in the order in which the data walk through them: `params`, `checksum
 `idx`, `datasets`, `corruptions`, `determinism`, `networks`, `training`, `inference`, `measures`,
 `robustness`, `statistics`, `results`, `predictions`, `claims`, `tables`, `figures` (with
 `picture_figures`, `prediction_figures` and `robustness_figures`), `pages`, `review`. Beside them
-stand `errors`, `files` (writing whole or not at all), `console` (talking to people) and
-`pipeline` (what Snakemake asks DVC; the only one that imports DVC) with `before_dvc`
-(mending what a kill left of DVC's files).
+stand `errors`, `arguments` (what a script reads and writes), `files` (writing whole or not at
+all), `console` (talking to people) and `pipeline` (what Snakemake asks DVC; the only one that
+imports DVC) with `before_dvc` (what DVC does not see to itself) and `one_run` (at a time).
 """

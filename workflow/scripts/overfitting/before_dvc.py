@@ -4,7 +4,9 @@ DVC writes dvc.lock in place: a tenth of a second for a dozen stages, in which a
 beginning of the file, or nothing. From then on DVC would refuse it, or forget stages. What is
 whole is kept; what the lost stages made, `dvc repro` finds in DVC's cache without running them.
 It writes its list of who reads and writes which file in place, too, and asks the user to remove
-it if that was cut off. And it reads a params.yaml of any size, whatever memory that takes.
+it if that was cut off, or names a process that has ended but for its number. It reads a
+params.yaml of any size, whatever memory that takes, and says of some mistakes in it nothing that
+helps. And it sees no Snakemake that is at work beside it.
 
 Nothing of DVC runs before it reads these files. So Python itself calls this when it starts as
 `dvc` (`workflow/environment.pth`), and the Snakefile does when it is read. No import here that
@@ -14,12 +16,14 @@ would be felt by every command.
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 LARGEST_PARAMS = 2**20  # bytes, as in params.py
+SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"  # as in console.py
 NAME_OF_A_STAGE = re.compile(r"^  \S.*:$", flags=re.MULTILINE)
 
 
@@ -31,7 +35,7 @@ def prepare(folder: Path) -> None:
     """
     root = root_of(folder)
     mend_lock(root / "dvc.lock", root / ".dvc" / "tmp" / "lock")
-    forget_cut_off(root / ".dvc" / "tmp" / "rwlock")
+    forget_the_dead(root / ".dvc" / "tmp" / "rwlock")
 
 
 def root_of(folder: Path) -> Path:
@@ -60,6 +64,12 @@ def mend_lock(path: Path, lock_of_dvc: Path) -> None:
             path.unlink()
 
 
+def names_of_stages(path: Path) -> list[str]:
+    """Return the stages in a dvc.lock, in their order, without the time that YAML would take."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return [name.strip(" :") for name in NAME_OF_A_STAGE.findall(text)]
+
+
 def is_cut_off(path: Path) -> bool:
     """Tell whether a file lacks the line end with which DVC ends it, or what belongs to a key."""
     if not path.is_file():
@@ -74,24 +84,45 @@ def whole_stages(text: str) -> str:
     return text[: stages[-1].start()] if len(stages) > 1 else ""
 
 
-def forget_cut_off(path: Path) -> None:
-    """Remove DVC's list of who reads and writes what, if it is no JSON: a killed DVC's."""
-    if is_json(path):
+def forget_the_dead(path: Path) -> None:
+    """Remove DVC's list of who reads and writes what, if nobody in it is at work any more.
+
+    DVC goes by the numbers of processes. One that was killed keeps its number until its parent
+    asks for it, which in many containers nobody does; and a number passes to other programs.
+    """
+    if not is_of_the_dead(path):
         return
     with held(path.with_name("rwlock.lock")) as free:
-        if free and not is_json(path):
+        if free and is_of_the_dead(path):
             path.unlink()
 
 
-def is_json(path: Path) -> bool:
-    """Tell whether a file is whole JSON, or not there."""
+def is_of_the_dead(path: Path) -> bool:
+    """Tell whether such a list was cut off, or names processes that have all ended."""
+    pids = workers(path)
+    return pids is None or (bool(pids) and not any(map(runs_dvc, pids)))
+
+
+def workers(path: Path) -> set[int] | None:
+    """Return the processes in DVC's list of who reads and writes what; None if it was cut off."""
+    if not path.is_file():
+        return set()
     try:
-        json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return True
-    except ValueError:
+        held = json.loads(path.read_bytes())
+        readers = [entry for entries in held.get("read", {}).values() for entry in entries]
+        return {entry["pid"] for entry in (*readers, *held.get("write", {}).values())}
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def runs_dvc(pid: int) -> bool:
+    """Tell whether another process with this number is alive, and is a DVC."""
+    import psutil
+
+    try:
+        return pid != os.getpid() and any("dvc" in part for part in psutil.Process(pid).cmdline())
+    except (psutil.Error, ValueError):  # a process that is only a number has no command line
         return False
-    return True
 
 
 @contextmanager
@@ -118,8 +149,52 @@ def refusal_of(params: Path) -> str:
     return f"{params.name} has {size} bytes; more than {LARGEST_PARAMS} are not read"
 
 
-if __name__ == "__main__":
-    if refused := refusal_of(root_of(Path.cwd()) / "params.yaml"):
+def begin_run(root: Path, patient: bool) -> str:
+    """Hold the lock of runs, with the code of that checkout; say why not. Empty: it is held.
+
+    Args:
+        patient: wait for another run instead of refusing to start beside it.
+    """
+    scripts = root / "workflow" / "scripts"
+    if not (scripts / "overfitting" / "one_run.py").exists():  # a DVC project of another kind
+        return ""
+    if "overfitting.one_run" in sys.modules:  # Python reads the .pth files of a venv twice
+        return ""
+    sys.path.insert(0, str(scripts))
+    from overfitting import errors, one_run, params
+
+    sys.path.remove(str(scripts))
+
+    def when_busy(holder: str) -> None:
+        busy = f"another run is at work in this folder ({holder})"
+        if not patient:
+            raise errors.UserError(f"{busy}; run this again when it has ended")
+        print(f"{busy}; waiting for it", file=sys.stderr, flush=True)
+
+    interrupted = signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: no traceback
+    try:
+        params.read(Path(os.path.relpath(root / "params.yaml")))
+        one_run.begin(root, "dvc", when_busy)
+    except (errors.UserError, OSError) as error:  # such as a read-only folder; it names the file
+        return str(error)
+    finally:
+        signal.signal(signal.SIGINT, interrupted)
+    return ""
+
+
+def main(command: list[str]) -> None:
+    """Do what must be done before a command of DVC starts; end this process if it must not."""
+    root = root_of(Path.cwd())
+    refused = refusal_of(root / "params.yaml")
+    if not refused:
+        prepare(root)
+        of_snakemake = SNAKEMAKE_PID in os.environ  # a job of it, and it has seen to all this
+        runs_stages = "repro" in command and "--dry" not in command and not of_snakemake
+        refused = begin_run(root, "--wait-for-lock" in command) if runs_stages else ""
+    if refused:
         print(f"error: {refused}", file=sys.stderr, flush=True)
         os._exit(1)  # while Python starts, an exception would print a traceback
-    prepare(Path.cwd())
+
+
+if __name__ == "__main__":
+    main(sys.orig_argv)

@@ -7,6 +7,13 @@ from .errors import UserError
 from .files import sha256
 from .idx import LARGEST
 
+RAW = [
+    f"{part}-{kind}"
+    for part in ("train", "t10k")
+    for kind in ("images-idx3-ubyte", "labels-idx1-ubyte")
+]
+"""The names of the raw files."""
+
 
 def read_checksums(path: Path) -> dict[str, str]:
     """Read the pinned contents: a file in the format of `sha256sum`.
@@ -15,7 +22,7 @@ def read_checksums(path: Path) -> dict[str, str]:
         From each file's name to the SHA-256 of its unzipped contents.
 
     Raises:
-        UserError: it is no text, or a line has another form.
+        UserError: it is no text, a line has another form, or a raw file is not named, or twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
@@ -27,7 +34,11 @@ def read_checksums(path: Path) -> dict[str, str]:
         plain = Path(name).name == name != ".."
         if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
             raise UserError(f"{path}, line {number}: expected '<64 hex digits>  <file name>'")
+        if name in checksums:
+            raise UserError(f"{path}, line {number}: {name} stands there twice; keep one of them")
         checksums[name] = digest
+    if missing := [name for name in RAW if name not in checksums]:  # they would go unchecked
+        raise UserError(f"{path} lacks {', '.join(missing)}; restore it with `git checkout {path}`")
     return checksums
 
 

@@ -26,7 +26,10 @@ def start_log(stage: str, run: str = "") -> logging.Logger:
     log.setLevel(logging.INFO)
     log.propagate = False
     file.unlink(missing_ok=True)  # what an earlier run said; opened to append, as others write too
-    log.handlers = [logging.StreamHandler(), logging.FileHandler(file, encoding="utf-8")]
+    log.handlers = [
+        logging.StreamHandler(),
+        logging.FileHandler(file, encoding="utf-8", errors="backslashreplace"),
+    ]
     name = f"{stage} {run}".strip().replace("%", "%%")
     for handler in log.handlers:
         handler.setFormatter(logging.Formatter(f"%(asctime)s  {name}  %(message)s", "%H:%M:%S"))
@@ -40,7 +43,7 @@ def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
     TensorFlow's libraries greet with a dozen lines when they are loaded, and no setting stops
     them; among the lines of parallel runs they would hide the progress.
     """
-    [file] = [h.baseFilename for h in log.handlers if isinstance(h, logging.FileHandler)]
+    [file] = _files(log)
     terminal = os.dup(2)
     with Path(file).open("ab") as sink:
         os.dup2(sink.fileno(), 2)
@@ -52,7 +55,7 @@ def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
 
 
 SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"
-"""The variable in which the Snakefile tells the scripts of its jobs who waits for them."""
+"""The variable in which the Snakefile tells its jobs, and their scripts, who waits for them."""
 
 
 def run_script(main: Callable[[list[str]], None]) -> None:
@@ -82,10 +85,16 @@ def say(what: str, good: str, faults: list[str]) -> list[str]:
     return faults
 
 
+def _files(log: logging.Logger) -> list[str]:
+    """The files that a logger writes to: one, once `start_log` has been called."""
+    return [h.baseFilename for h in log.handlers if isinstance(h, logging.FileHandler)]
+
+
 def _fail(message: str) -> None:
     log = logging.getLogger("overfitting")
-    if log.handlers:
+    if files := _files(log):
         log.error("error: %s", message)
+        log.error("all that was said: %s", os.path.relpath(files[0]))
     else:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(1)

@@ -48,8 +48,8 @@ def first(
 
 def save_examples(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as .npz, the same bytes for the same arrays, whole or not at all."""
-    with written_whole(path) as partial:
-        np.savez(partial, allow_pickle=False, **arrays)
+    with written_whole(path) as partial, partial.open("wb") as file:  # whatever its name ends in
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_examples(path: Path, *names: str) -> list[np.ndarray]:

@@ -9,6 +9,8 @@ import platform
 # oneDNN is faster than what it replaces, but off by default on some processors.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Of a GPU's memory take what is needed: one training would else take all, and the others none.
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 import keras
 import tensorflow as tf

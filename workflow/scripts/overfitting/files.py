@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,10 +32,10 @@ def written_whole(target: Path, room: int = 0) -> Iterator[Path]:
         OSError: the folder cannot be written to, or the disk is full; it names a file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left_behind in target.parent.glob(f"{PARTIAL}*-{target.name}"):
-        if not psutil.pid_exists(int(left_behind.name.removeprefix(PARTIAL).split("-")[0])):
-            left_behind.unlink(missing_ok=True)
-    partial = target.parent / f"{PARTIAL}{os.getpid()}-{target.name}"
+    for left in left_behind(target.parent):
+        if left.is_file() and left.name.endswith(f"-{target.name}"):
+            left.unlink(missing_ok=True)
+    partial = target.parent / f"{partial_prefix()}{target.name}"
     try:
         if room:
             partial.write_bytes(bytes(room))
@@ -48,6 +49,19 @@ def written_whole(target: Path, room: int = 0) -> Iterator[Path]:
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+def partial_prefix() -> str:
+    """Return how the names of this process's temporary files and folders begin."""
+    return f"{PARTIAL}{os.getpid()}-"
+
+
+def left_behind(folder: Path) -> Iterator[Path]:
+    """Give the temporary files and folders in a folder whose process has ended."""
+    for path in folder.glob(f"{PARTIAL}*"):
+        made_by = re.match(r"(\d{1,9})-", path.name.removeprefix(PARTIAL))
+        if made_by and not psutil.pid_exists(int(made_by[1])):
+            yield path
 
 
 def write_text(target: Path, text: str) -> None:

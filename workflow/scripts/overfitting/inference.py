@@ -19,13 +19,14 @@ def load(model: Model, weights: Path) -> keras.Sequential:
     A whole saved model could run code when it is loaded; a weights file cannot.
 
     Raises:
-        UserError: the weights are those of another network.
+        UserError: the file has no weights, or those of another network.
     """
     network = networks.build(model)
     try:
         network.load_weights(weights)
-    except ValueError as error:
-        raise UserError(f"{weights} does not fit the network of params.yaml: {error}") from None
+    except (ValueError, KeyError, OSError) as error:  # h5py's OSError names no file
+        reason = " ".join(str(error).split())
+        raise UserError(f"{weights} does not fit the network of params.yaml: {reason}") from None
     return network
 
 

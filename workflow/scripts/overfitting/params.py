@@ -234,10 +234,11 @@ def declared_by(stage: str, wildcards: dict[str, str] | None = None) -> dict[str
     pipeline = load_yaml(Path("dvc.yaml"))
     values = {}
     for key in pipeline["stages"][stage].get("params", []):
-        for wildcard, name in (wildcards or {}).items():
-            key = key.replace(f"${{item.{wildcard}}}", name)
+        parts = key.replace("${item.", "{").split(".")
+        parts = [part.format(**(wildcards or {})) for part in parts]  # a name may have dots
+        key = ".".join(parts)
         value: Any = params
-        for part in key.split("."):
+        for part in parts:
             value = value.get(part) if isinstance(value, dict) else getattr(value, part, None)
             if value is None:
                 raise UserError(f"params.yaml: {key} is missing; the stage {stage} needs it")

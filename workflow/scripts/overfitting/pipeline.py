@@ -10,9 +10,7 @@ This is the only module that imports DVC. It leans on what DVC 3.67 keeps intern
 when other versions are installed.
 """
 
-import fcntl
 import hashlib
-import json
 import os
 import re
 import subprocess
@@ -24,9 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, TextIO
 
-import psutil
 from dvc.dependency import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
@@ -34,12 +30,11 @@ from dvc.progress import Tqdm
 from dvc.repo import Repo
 from dvc.utils.serialize import load_yaml, modify_yaml
 
-from . import before_dvc
+from . import before_dvc, one_run
 from .errors import UserError
 from .files import PARTIAL
 
 VERDICTS = Path(".snakemake", "verdicts")
-LOCK = Path(".snakemake", "pipeline.lock")
 POLL_SECONDS = 0.5
 
 
@@ -72,14 +67,26 @@ class Pipeline:
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
             with self.repo.lock:  # DVC writes dvc.lock in place, holding it
+                self._locked = before_dvc.names_of_stages(Path("dvc.lock"))
                 self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
             self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
             words = _in_words(error)
             mended = "; `git checkout dvc.lock` restores it" if "dvc.lock" in words else ""
             raise UserError(f"DVC cannot read the pipeline: {words}{mended}") from None
+        self._refuse_unknown_checksums()
         self._outs = {out.fs_path: out for stage in self._stages.values() for out in stage.outs}
         self._made_at = _by_folder(self._outs)
+
+    def _refuse_unknown_checksums(self) -> None:
+        """DVC would end in a traceback when it computes one."""
+        for stage in self._stages.values():
+            for item in (*stage.deps, *stage.outs):
+                if item.hash_name not in {"md5", "params"}:
+                    raise UserError(
+                        f"dvc.lock has no MD5 of {item.def_path}, but a {item.hash_name!r}; "
+                        "`git checkout dvc.lock` restores it"
+                    )
 
     def outputs(self, rule: str) -> list[str]:
         """Return the outs of a stage; `{model}` stands where `dvc.yaml` has `${item.model}`."""
@@ -191,17 +198,17 @@ class Pipeline:
     def settle(self) -> None:
         """Leave dvc.lock and DVC's memory as `dvc repro` alone would have left them.
 
-        DVC appends a stage to dvc.lock when it ends, so parallel runs leave them in any order:
-        put them in that of dvc.yaml. And Snakemake touches outputs when a job has ended, after
-        which DVC would no longer know them for its own: a later `dvc checkout` of a commit
-        without that run could not remove them.
+        DVC appends a new stage to dvc.lock when it ends, so parallel runs leave them in any
+        order: put them in that of dvc.yaml, behind those that were there. And Snakemake touches
+        outputs when a job has ended, after which DVC would no longer know them for its own: a
+        later `dvc checkout` of a commit without that run could not remove them.
         """
-        order = {address: number for number, address in enumerate(self._stages)}
         with self.repo.lock:
             with modify_yaml("dvc.lock") as lock:
                 stages = lock["stages"]
-                for address in sorted(stages, key=lambda name: order.get(name, len(order))):
-                    stages[address] = stages.pop(address)
+                for address in dict.fromkeys((*self._locked, *self._stages)):
+                    if address in stages:
+                        stages[address] = stages.pop(address)
             for out in self.repo.index.outs:
                 if out.use_cache and out.exists:
                     self.repo.state.save_link(out.fs_path, out.fs)
@@ -211,6 +218,7 @@ class Pipeline:
         stale = self.stale()
         self._bring_back_from_the_future()
         VERDICTS.mkdir(parents=True, exist_ok=True)
+        VERDICTS.parent.chmod(0o700)  # Snakemake pickles in it, and lets a group write there
         for address in self._stages:
             if address in stale:  # with other contents each time: Snakemake compares them as well
                 verdict(address).write_text(f"stale at {time.time_ns()}\n", encoding="ascii")
@@ -292,33 +300,20 @@ def _refuse_wrong_params() -> None:
     params.read(Path("params.yaml"))
 
 
-def wait_for_others() -> TextIO:
-    """Wait, in words, until no other run of the pipeline is at work in this folder.
+def wait_for_others() -> None:
+    """Wait, in words, until no other run is at work in this folder; keep others waiting."""
 
-    Returns:
-        The lock that keeps others waiting; the system releases it when this process ends,
-        however it ends.
-    """
-    LOCK.parent.mkdir(exist_ok=True)
-    lock = LOCK.open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        _say(f"another snakemake is at work in this folder (PID {lock.read()}); waiting for it")
-        fcntl.flock(lock, fcntl.LOCK_EX)
-    lock.seek(0)
-    lock.truncate()
-    lock.write(str(os.getpid()))
-    lock.flush()
+    def when_busy(holder: str) -> None:
+        _say(f"another run is at work in this folder ({holder}); waiting for it")
+
+    one_run.begin(Path.cwd(), "snakemake", when_busy)
     _wait_for_dvc()
-    return lock
 
 
 def _wait_for_dvc() -> None:
     """Wait for processes of DVC that run a stage: a killed Snakemake leaves them at work."""
     said: set[int] = set()
-    while workers := _dvc_workers() - {os.getpid()}:
+    while workers := _dvc_workers():
         if workers - said:
             _say(
                 "DVC is running a stage in this folder (PID "
@@ -326,25 +321,14 @@ def _wait_for_dvc() -> None:
                 "waiting for it"
             )
             said |= workers
-        while any(map(_runs_dvc, workers)):  # it may have more stages to run
+        while any(map(before_dvc.runs_dvc, workers)):  # `dvc exp run` may have more stages to run
             time.sleep(POLL_SECONDS)
 
 
 def _dvc_workers() -> set[int]:
     """Return the living processes in DVC's own list of who reads and writes which path."""
-    try:
-        held = json.loads(Path(".dvc", "tmp", "rwlock").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):  # nobody yet, or being written at this moment
-        return set()
-    writers: list[dict[str, Any]] = list(held.get("write", {}).values())
-    return {entry["pid"] for entry in writers if _runs_dvc(entry["pid"])}
-
-
-def _runs_dvc(pid: int) -> bool:
-    try:  # the number may have passed to another program since
-        return any("dvc" in part for part in psutil.Process(pid).cmdline())
-    except psutil.Error:
-        return False
+    pids = before_dvc.workers(Path(".dvc", "tmp", "rwlock"))  # None: at this moment, written
+    return set(filter(before_dvc.runs_dvc, pids or ()))
 
 
 def _say(text: str) -> None:

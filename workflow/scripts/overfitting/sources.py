@@ -20,7 +20,7 @@ import requests
 
 from .checksums import has_contents
 from .errors import UserError
-from .files import PARTIAL, written_whole
+from .files import left_behind, partial_prefix, written_whole
 from .idx import LARGEST
 
 CONNECT_SECONDS = 5  # a source that is not reached is given up after this
@@ -50,8 +50,8 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
         UserError: no source gave some file; the message lists each with its reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left_behind in folder.glob(f"{PARTIAL}*/"):  # by a run that was killed
-        shutil.rmtree(left_behind)
+    for left in filter(Path.is_dir, left_behind(folder)):  # by a run that was killed
+        shutil.rmtree(left)
     reasons = []
     for source in sources:
         missing = [name for name in checksums if not has_contents(folder / name, checksums[name])]
@@ -78,7 +78,7 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
 @contextmanager
 def _opened(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], Path]]:
     """Give a function from a file's name to a local copy of it, zipped or not."""
-    with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=PARTIAL) as scratch:
+    with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=partial_prefix()) as scratch:
         if source.startswith(("https://", "http://")):
             yield lambda name: _download(source.rstrip("/"), name, Path(scratch), log)
         elif source.startswith("apt:"):
