@@ -14,8 +14,10 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 # pip would compile one file after the other; uncompiled, each import of TensorFlow takes 10 s more
 # wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
+	--quiet --custom-compile-command 'make lock'
 
-.PHONY: all help test lint bench soak verify check review lock schema clean
+.PHONY: all help test lint bench soak verify check review slurm remotes lock schema clean
 .DEFAULT_GOAL := all
 
 all: .venv/installed ## run the pipeline on the real data; say where the report is
@@ -53,12 +55,12 @@ check: .venv/installed ## verify, and say whether both engines, reports and para
 review: .venv/installed ## Markdown for a pull request: what changed since BASE, what is noise
 	@$(BIN)/python workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
 
+slurm remotes: .venv/installed-extras ## add what a Slurm cluster, or DVC remotes by SSH and S3, need
+
 lock: .venv/installed-for-development ## renew the locks after a change of pyproject.toml
-	$(BIN)/uv pip compile pyproject.toml --universal --upgrade --generate-hashes \
-		--no-emit-index-url --custom-compile-command 'make lock' --quiet --output-file requirements.txt
-	$(BIN)/uv pip compile pyproject.toml --group dev --constraint requirements.txt --universal --upgrade \
-		--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' --quiet \
-		--output-file requirements-dev.txt
+	$(LOCK) --upgrade --all-extras --group dev --output-file requirements-dev.txt
+	$(LOCK) --all-extras --constraint requirements-dev.txt --output-file requirements-extras.txt
+	$(LOCK) --constraint requirements-dev.txt --output-file requirements.txt
 
 schema: .venv/installed ## renew what editors know of params.yaml
 	$(BIN)/python workflow/scripts/schema.py workflow/params.schema.json
@@ -82,6 +84,11 @@ clean: ## remove what can be made again, but for DVC's cache
 	$(INSTALL) -r requirements.txt
 	$(COMPILE)
 	@touch $@
+
+.venv/installed-extras: requirements-extras.txt | .venv/environment
+	$(INSTALL) -r requirements-extras.txt
+	$(COMPILE)
+	@touch .venv/installed $@
 
 .venv/installed-for-development: requirements-dev.txt | .venv/environment
 	$(INSTALL) -r requirements-dev.txt

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,10 @@ def requirements(file: str) -> dict[str, list[str]]:
     }
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+LOCKS = ["requirements.txt", "requirements-extras.txt", "requirements-dev.txt"]
+
+
+@pytest.mark.parametrize("file", LOCKS)
 def test_every_requirement_is_pinned_and_hashed(file: str) -> None:
     found = requirements(file)
     assert len(found) > 50
@@ -203,7 +207,7 @@ def test_every_requirement_is_pinned_and_hashed(file: str) -> None:
             assert re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", option), f"{requirement}: {option}"
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt", "pyproject.toml"])
+@pytest.mark.parametrize("file", [*LOCKS, "pyproject.toml"])
 def test_no_index_is_fixed(file: str) -> None:
     """Whoever has a mirror has configured it for pip; a file must not undo that."""
     for line in (ROOT / file).read_text().splitlines():
@@ -211,22 +215,27 @@ def test_no_index_is_fixed(file: str) -> None:
 
 
 def test_tests_run_with_the_versions_that_users_get() -> None:
-    users, developers = requirements("requirements.txt"), requirements("requirements-dev.txt")
+    users, developers = (
+        requirements("requirements-extras.txt"),
+        requirements("requirements-dev.txt"),
+    )
     # Where it is needed may differ: a tool of developers can need a package on more machines.
     pins = {name.split(" ;")[0]: hashes for name, hashes in developers.items()}
     assert {pin: pins.get(pin.split(" ;")[0]) for pin in users} == users
     assert {Requirement(name).name for name in users} >= {"tensorflow", "keras", "dvc", "snakemake"}
+    assert requirements("requirements.txt").items() <= users.items()
     assert {Requirement(name).name for name in developers} >= {"pytest", "ruff", "mypy"}
 
 
 def test_the_locks_keep_what_is_asked_for() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked: dict[str, list[str]] = {}
-    for entry in requirements("requirements.txt"):
+    for entry in requirements("requirements-extras.txt"):
         [pin] = Requirement(entry).specifier
         locked.setdefault(Requirement(entry).name, []).append(pin.version)
-    for asked in map(Requirement, project["project"]["dependencies"]):
-        assert locked.get(asked.name), f"{asked} is not in requirements.txt: run `make lock`"
+    extras = project["project"]["optional-dependencies"].values()
+    for asked in map(Requirement, [*project["project"]["dependencies"], *chain(*extras)]):
+        assert locked.get(asked.name), f"{asked} is not locked: run `make lock`"
         assert all(asked.specifier.contains(pin) for pin in locked[asked.name]), (
             f"{asked.name} {locked[asked.name]} does not fit {asked}: run `make lock`"
         )
