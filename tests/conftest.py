@@ -93,7 +93,7 @@ class Project:
     def planned(self, *targets: str) -> set[str]:
         """The stages that `snakemake -n` would run."""
         done = self.run("snakemake", "-n", "--printshellcmds", *targets)
-        found = set(re.findall(r"repro --single-item (\S+)", done.stdout))
+        found = set(re.findall(r"reproduce\.py (\S+)", done.stdout))
         assert bool(found) != ("Nothing to be done" in done.stdout)
         return found
 

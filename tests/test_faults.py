@@ -5,6 +5,7 @@ import re
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -208,12 +209,17 @@ def test_dvc_lock_is_read_when_dvc_has_written_it(project: Project) -> None:
     assert reader.wait(60) == 0, said(project)
 
 
+def holder(run: subprocess.Popen[str], engine: str) -> str:
+    """What the lock says of the run that holds it."""
+    return f"{engine}, PID {run.pid} on {socket.gethostname()}"
+
+
 def test_two_snakemakes_at_once(quick: Project) -> None:
     lengthen(quick, 3 * EPOCHS)
     first = start(quick, *BY_SNAKEMAKE)
     in_the_middle_of_training(quick)
     second = quick.run(*BY_SNAKEMAKE)
-    busy = f"another run is at work in this folder (snakemake, PID {first.pid}); waiting for it"
+    busy = f"another run is at work in this folder ({holder(first, 'snakemake')}); waiting for it"
     assert busy in second.stdout
     assert ran(second.stdout) == set()
     assert first.wait(60) == 0
@@ -238,11 +244,11 @@ def test_both_engines_at_once(
     """Whole runs with several stages to do, the second begun with the first or somewhat later."""
     quick.edit(lambda params: params.update(seeds=[1]))
     first = start(quick, *first_command)
-    holder = f"{first_command[0]}, PID {first.pid}"
-    wait_until(lambda: (quick.folder / LOCK).read_text() == holder)
+    held_by = holder(first, first_command[0])
+    wait_until(lambda: (quick.folder / LOCK).read_text() == held_by)
     wait_until(lambda: said(quick).count("Running stage") >= stages_of_the_first)
     second = quick.run(*second_command, check=False)
-    busy = f"another run is at work in this folder ({holder}); "
+    busy = f"another run is at work in this folder ({held_by}); "
     if second_command == DVC:
         assert f"error: {busy}run this again when it has ended" in second.stdout
         assert second.returncode == 1
@@ -265,7 +271,7 @@ def test_two_dvcs_at_once(quick: Project) -> None:
     in_the_middle_of_training(quick)
     second = quick.run(*BY_DVC, check=False)
     assert second.returncode == 1
-    busy = f"another run is at work in this folder (dvc, PID {first.pid}); run this again when"
+    busy = f"another run is at work in this folder ({holder(first, 'dvc')}); run this again when"
     assert busy in second.stdout
     assert first.wait(60) == 0
     assert_trained(quick, 3 * EPOCHS)

@@ -192,15 +192,15 @@ def test_folders_connect_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         "  reads_all: {cmd: 'true', deps: [x, in, out], outs: [z]}\n"
     )
     assert_edges_of_dvc()
-    assert Pipeline().inputs("reads_all") == ["x", "in/a", "out"]
+    assert Pipeline().plan().inputs["reads_all"] == ["x", "in/a", "out"]
 
 
 def assert_edges_of_dvc() -> None:
     pipeline = Pipeline()
-    graph = pipeline.repo.index.graph
+    graph, inputs = pipeline.repo.index.graph, pipeline.plan().inputs
     maker = {out.def_path: out.stage.addressing for out in pipeline.repo.index.outs}
     for stage in graph:
-        read = {maker[path] for path in pipeline.inputs(stage.addressing) if path in maker}
+        read = {maker[path] for path in inputs[stage.addressing] if path in maker}
         assert read == {upstream.addressing for upstream in graph.successors(stage)}
 
 

@@ -42,7 +42,7 @@ def planned_by_snakemake() -> set[str]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"snakemake --dry-run failed:\n{done.stderr}")
-    return set(re.findall(r"--single-item (\S+)", done.stdout + done.stderr))
+    return set(re.findall(r"reproduce\.py (\S+)", done.stdout + done.stderr))
 
 
 def stale_by_dvc() -> set[str]:

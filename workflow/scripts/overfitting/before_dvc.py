@@ -20,7 +20,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 LARGEST_PARAMS = 2**20  # bytes, as in params.py
 SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"  # as in console.py
@@ -35,7 +37,9 @@ def prepare(folder: Path) -> None:
     """
     root = root_of(folder)
     mend_lock(root / "dvc.lock", root / ".dvc" / "tmp" / "lock")
-    forget_the_dead(root / ".dvc" / "tmp" / "rwlock")
+    rwlock = root / ".dvc" / "tmp" / "rwlock"
+    if is_of_the_dead(rwlock) and (workers(rwlock) is None or not is_at_work_elsewhere(root)):
+        forget_the_dead(rwlock)
 
 
 def root_of(folder: Path) -> Path:
@@ -64,12 +68,6 @@ def mend_lock(path: Path, lock_of_dvc: Path) -> None:
             path.unlink()
 
 
-def names_of_stages(path: Path) -> list[str]:
-    """Return the stages in a dvc.lock, in their order, without the time that YAML would take."""
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return [name.strip(" :") for name in NAME_OF_A_STAGE.findall(text)]
-
-
 def is_cut_off(path: Path) -> bool:
     """Tell whether a file lacks the line end with which DVC ends it, or what belongs to a key."""
     if not path.is_file():
@@ -90,8 +88,6 @@ def forget_the_dead(path: Path) -> None:
     DVC goes by the numbers of processes. One that was killed keeps its number until its parent
     asks for it, which in many containers nobody does; and a number passes to other programs.
     """
-    if not is_of_the_dead(path):
-        return
     with held(path.with_name("rwlock.lock")) as free:
         if free and is_of_the_dead(path):
             path.unlink()
@@ -101,6 +97,11 @@ def is_of_the_dead(path: Path) -> bool:
     """Tell whether such a list was cut off, or names processes that have all ended."""
     pids = workers(path)
     return pids is None or (bool(pids) and not any(map(runs_dvc, pids)))
+
+
+def is_at_work_elsewhere(root: Path) -> bool:
+    """Tell whether jobs of Snakemake are at work: on other machines they have other numbers."""
+    return is_ours(root) and code_of(root, "one_run")[0].any_stage_at_work(root)
 
 
 def workers(path: Path) -> set[int] | None:
@@ -116,11 +117,12 @@ def workers(path: Path) -> set[int] | None:
 
 
 def runs_dvc(pid: int) -> bool:
-    """Tell whether another process with this number is alive, and is a DVC."""
+    """Tell whether another process with this number is alive, and is a DVC, or a job of ours."""
     import psutil
 
     try:
-        return pid != os.getpid() and any("dvc" in part for part in psutil.Process(pid).cmdline())
+        words = psutil.Process(pid).cmdline() if pid != os.getpid() else []
+        return any("dvc" in word or word.endswith("/reproduce.py") for word in words)
     except (psutil.Error, ValueError):  # a process that is only a number has no command line
         return False
 
@@ -155,15 +157,9 @@ def begin_run(root: Path, patient: bool) -> str:
     Args:
         patient: wait for another run instead of refusing to start beside it.
     """
-    scripts = root / "workflow" / "scripts"
-    if not (scripts / "overfitting" / "one_run.py").exists():  # a DVC project of another kind
+    if not is_ours(root):
         return ""
-    if "overfitting.one_run" in sys.modules:  # Python reads the .pth files of a venv twice
-        return ""
-    sys.path.insert(0, str(scripts))
-    from overfitting import errors, one_run, params
-
-    sys.path.remove(str(scripts))
+    errors, one_run, params = code_of(root, "errors", "one_run", "params")
 
     def when_busy(holder: str) -> None:
         busy = f"another run is at work in this folder ({holder})"
@@ -180,6 +176,21 @@ def begin_run(root: Path, patient: bool) -> str:
     finally:
         signal.signal(signal.SIGINT, interrupted)
     return ""
+
+
+def is_ours(root: Path) -> bool:
+    """Tell whether a checkout is one of this project, not a DVC project of another kind."""
+    return (root / "workflow" / "scripts" / "overfitting" / "one_run.py").exists()
+
+
+def code_of(root: Path, *names: str) -> list[Any]:
+    """Import modules of the package in a checkout: this file is run without one."""
+    scripts = str(root / "workflow" / "scripts")
+    sys.path.insert(0, scripts)
+    try:
+        return [import_module(f"overfitting.{name}") for name in names]
+    finally:
+        sys.path.remove(scripts)
 
 
 def main(command: list[str]) -> None:

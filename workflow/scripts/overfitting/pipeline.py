@@ -16,25 +16,28 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from dvc.dependency import Dependency
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.progress import Tqdm
 from dvc.repo import Repo
-from dvc.utils.serialize import load_yaml, modify_yaml
+from dvc.utils.serialize import load_yaml
 
 from . import before_dvc, one_run
 from .errors import UserError
 from .files import PARTIAL
+from .lockfile import Lock
+from .plan import VERDICTS, Plan, verdict
 
-VERDICTS = Path(".snakemake", "verdicts")
+LOCK = Path("dvc.lock")
 POLL_SECONDS = 0.5
 
 
@@ -67,7 +70,7 @@ class Pipeline:
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
             with self.repo.lock:  # DVC writes dvc.lock in place, holding it
-                self._locked = before_dvc.names_of_stages(Path("dvc.lock"))
+                self._locked = list(Lock.read(LOCK).stages)
                 self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
             self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
@@ -88,26 +91,18 @@ class Pipeline:
                         "`git checkout dvc.lock` restores it"
                     )
 
-    def outputs(self, rule: str) -> list[str]:
-        """Return the outs of a stage; `{model}` stands where `dvc.yaml` has `${item.model}`."""
-        definition = self._definitions[rule]
-        entries = definition.get("outs", []) + definition.get("metrics", [])
-        paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-        return [path.replace("${item.", "{") for path in paths]
+    def plan(self) -> Plan:
+        """Return what Snakemake must know to plan its jobs."""
+        return Plan(
+            outputs={rule: _outputs(stage) for rule, stage in self._definitions.items()},
+            wildcards={
+                rule: list(stage.get("matrix", {})) for rule, stage in self._definitions.items()
+            },
+            inputs={address: self._inputs(address) for address in self._stages},
+            stale=self.stale(),
+        )
 
-    def address(self, rule: str, wildcards: Mapping[str, str]) -> str:
-        """Return the name by which DVC knows a job: `train@baseline-0`.
-
-        Raises:
-            UserError: `params.yaml` does not ask for that model and seed.
-        """
-        matrix = self._definitions[rule].get("matrix", {})
-        address = f"{rule}@{'-'.join(wildcards[key] for key in matrix)}" if matrix else rule
-        if address not in self._stages:
-            raise UserError(f"there is no stage {address}: see compare and seeds in params.yaml")
-        return address
-
-    def inputs(self, address: str) -> list[str]:
+    def _inputs(self, address: str) -> list[str]:
         """Return the files a stage depends on; a folder counts as the outs made inside it."""
         paths = []
         for dep in self._stages[address].deps:
@@ -204,18 +199,15 @@ class Pipeline:
         later `dvc checkout` of a commit without that run could not remove them.
         """
         with self.repo.lock:
-            with modify_yaml("dvc.lock") as lock:
-                stages = lock["stages"]
-                for address in dict.fromkeys((*self._locked, *self._stages)):
-                    if address in stages:
-                        stages[address] = stages.pop(address)
+            lock = Lock.read(LOCK)
+            lock.in_order(dict.fromkeys((*self._locked, *self._stages)))
+            lock.write(LOCK)
             for out in self.repo.index.outs:
                 if out.use_cache and out.exists:
                     self.repo.state.save_link(out.fs_path, out.fs)
 
-    def write_verdicts(self) -> None:
+    def write_verdicts(self, stale: Container[str]) -> None:
         """Leave a file per stage for Snakemake: new if the stage is stale, else very old."""
-        stale = self.stale()
         self._bring_back_from_the_future()
         VERDICTS.mkdir(parents=True, exist_ok=True)
         VERDICTS.parent.chmod(0o700)  # Snakemake pickles in it, and lets a group write there
@@ -239,6 +231,13 @@ class Pipeline:
                     os.utime(path)
 
 
+def _outputs(definition: Mapping[str, Any]) -> list[str]:
+    """Return the outs of a stage in `dvc.yaml`, as Snakemake writes wildcards."""
+    entries = definition.get("outs", []) + definition.get("metrics", [])
+    paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    return [path.replace("${item.", "{") for path in paths]
+
+
 def _extent(path: Path) -> tuple[int, int | None]:
     """Return the bytes of a file, and None; of a folder those of all files in it, and how many."""
     if path.is_file():
@@ -259,16 +258,6 @@ def _by_folder(outs: Mapping[str, Output]) -> dict[str, list[Output]]:
         for holder in (path, *map(str, Path(path).parents)):
             made_at.setdefault(holder, []).append(out)
     return made_at
-
-
-def verdict(address: str) -> Path:
-    """Return the file whose time tells Snakemake whether a stage is stale."""
-    return VERDICTS / address
-
-
-def is_stale(address: str) -> bool:
-    """Tell what DVC's verdict on a stage was when the run began."""
-    return verdict(address).stat().st_mtime > 0
 
 
 def open_checked() -> Pipeline:
