@@ -17,14 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Container, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from dvc.dependency import Dependency
+from dvc.dependency import Dependency, param
 from dvc.exceptions import DvcException
 from dvc.output import Output
 from dvc.progress import Tqdm
@@ -123,9 +123,10 @@ class Pipeline:
     def changed(self) -> set[str]:
         """The stages that `dvc status` would name when this was first asked.
 
-        `Repo.status` would read dvc.yaml and dvc.lock anew, which takes longer than the status.
+        `Repo.status` would read dvc.yaml and dvc.lock anew, which takes longer than the status, and
+        params.yaml once for every stage.
         """
-        with self.repo.lock:
+        with self.repo.lock, _read_once():
             return {
                 name for name, stage in self._stages.items() if stage.status(check_updates=True)
             }
@@ -229,6 +230,17 @@ class Pipeline:
             with suppress(FileNotFoundError):
                 if Path(path).stat().st_mtime > now:
                     os.utime(path)
+
+
+@contextmanager
+def _read_once() -> Iterator[None]:
+    """Let DVC parse each file of params once, not once for every stage."""
+    parse = param.load_path
+    param.load_path = cache(parse)
+    try:
+        yield
+    finally:
+        param.load_path = parse
 
 
 def _outputs(definition: Mapping[str, Any]) -> list[str]:
