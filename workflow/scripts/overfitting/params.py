@@ -31,7 +31,7 @@ BatchSize = Annotated[int, Field(ge=1, le=60_000)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 Source = Annotated[str, Field(min_length=1)]
 
 
@@ -337,7 +337,7 @@ def _allowed(location: list[Any]) -> str:
     if "enum" in here:
         return "one of " + ", ".join(here["enum"])
     if "pattern" in here:
-        return "a name of letters, digits, _ and -"
+        return "a name of up to 100 letters, digits, _ and -"
     words = {
         "integer": "a whole number",
         "number": "a number",
