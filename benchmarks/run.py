@@ -18,12 +18,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import machine
 import page
 from checkout import Checkout
+from many_stages import ManyStages
 from overfitting.console import run_script
 
 HERE = Path(__file__).parent
@@ -32,6 +33,7 @@ COLUMNS = ["section", "case", "round", "figure", "value"]
 ROBUSTNESS = 1000  # test images that are shifted and corrupted by default
 GROWTH_SEEDS = [1, 2, 4, 8]
 GROWTH_IMAGES = [3000, 15000, 30000, 60000]
+GROWTH_RUNS = [10, 100, 1000, 5000]
 GROWTH_EPOCHS = 1  # the overhead of a seed weighs most when its training is short
 
 Figures = Iterator[tuple[str, dict[str, float]]]
@@ -150,6 +152,29 @@ def images(finished: Checkout, number: int) -> Figures:
     yield from in_turn(number, [with_images(count) for count in GROWTH_IMAGES])
 
 
+def stages(finished: Checkout, number: int) -> Figures:
+    """The engines' own work for more and more runs (model and seed), with stages that stand in."""
+
+    def with_runs(runs: int) -> Callable[[], Figures]:
+        def measured() -> Figures:
+            checkout = many_stages(finished.folder.parent, runs)
+            status = checkout.timed("dvc", "status")
+            planned = checkout.timed("snakemake", "-n")
+            figures = {"dvc status": status["cpu"], "dvc status, memory": status["peak"]}
+            figures |= {"snakemake -n": planned["cpu"], "snakemake -n, memory": planned["peak"]}
+            yield str(runs), figures | {"a job": checkout.a_job()}
+
+        return measured
+
+    yield from in_turn(number, [with_runs(runs) for runs in GROWTH_RUNS])
+
+
+@cache
+def many_stages(folder: Path, runs: int) -> ManyStages:
+    """Lay out a checkout with many runs, once for all rounds."""
+    return ManyStages(folder / f"{runs} runs", runs)
+
+
 def idle(finished: Checkout, number: int) -> Figures:
     """Nothing to do."""
     engines = ["dvc status", "dvc repro", "snakemake --cores 4", "snakemake -n"]
@@ -220,6 +245,7 @@ SECTIONS = {
     "profile": profile,
     "seeds": seeds,
     "images": images,
+    "stages": stages,
     "idle": idle,
     "edited": edited,
     "attempts": attempts,

@@ -19,7 +19,7 @@ import time
 from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Pipeline:
         `Repo.status` would read dvc.yaml and dvc.lock anew, which takes longer than the status, and
         params.yaml once for every stage.
         """
-        with self.repo.lock, _read_once():
+        with self.repo.lock, read_once():
             return {
                 name for name, stage in self._stages.items() if stage.status(check_updates=True)
             }
@@ -233,14 +233,24 @@ class Pipeline:
 
 
 @contextmanager
-def _read_once() -> Iterator[None]:
-    """Let DVC parse each file of params once, not once for every stage."""
-    parse = param.load_path
-    param.load_path = cache(parse)
+def read_once() -> Iterator[None]:
+    """Let DVC look up the same keys of params.yaml once, not anew for every stage.
+
+    It walks through the whole file each time, which has more seeds where there are more stages.
+    """
+    read, known = param.read_param_file, {}
+
+    def of_known(fs: Any, path: str, keys: list[str] | None = None, **options: Any) -> Any:
+        asked = (path, *(keys or ()))
+        if asked not in known:
+            known[asked] = read(fs, path, keys, **options)
+        return known[asked]
+
+    param.read_param_file = of_known
     try:
         yield
     finally:
-        param.load_path = parse
+        param.read_param_file = read
 
 
 def _outputs(definition: Mapping[str, Any]) -> list[str]:
