@@ -12,13 +12,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from overfitting import before_dvc, one_run
 from overfitting.errors import UserError
-from overfitting.lockfile import HEAD, Lock
+from overfitting.lockfile import HEAD, OPENING, Lock
 from overfitting.params import Name
 from overfitting.plan import Plan
 
 JOB = (sys.executable, "workflow/scripts/reproduce.py")
 ENTRIES = {name: f"  {name}:\n    cmd: {name}\n    outs:\n    - path: x\n" for name in "abc"}
-WHOLE = HEAD + "".join(ENTRIES.values())
+WHOLE = HEAD + OPENING + "".join(ENTRIES.values())
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ WHOLE = HEAD + "".join(ENTRIES.values())
         WHOLE,
         WHOLE + "datasets:\n- name: d\n",
         "schema: '2.0'\ndatasets:\n- name: d\nstages:\n" + ENTRIES["a"],
-        HEAD,
+        HEAD + OPENING,
     ],
 )
 def test_a_lock_taken_apart_is_the_same(text: str) -> None:
@@ -37,29 +37,32 @@ def test_a_lock_taken_apart_is_the_same(text: str) -> None:
 
 def test_entries_are_found_replaced_and_ordered() -> None:
     lock = Lock.of(WHOLE + "datasets: []\n")
-    assert lock.alone("b") == HEAD + ENTRIES["b"]
-    assert lock.alone("d") == "schema: '2.0'\n"
-    lock.stages["b"] = "  b:\n    cmd: other\n"
-    lock.stages["d"] = "  d:\n    cmd: new\n"
-    lock.in_order(["c", "no longer there", "a"])
+    assert lock.names() == ["a", "b", "c"]
+    assert {name: lock.entry(name) for name in "abcd"} == ENTRIES | {"d": ""}
+    lock.put("b", "  b:\n    cmd: other\n")
+    lock.put("d", "  d:\n    cmd: new\n")
     assert str(lock) == (
-        f"{HEAD}{ENTRIES['c']}{ENTRIES['a']}"
-        "  b:\n    cmd: other\n  d:\n    cmd: new\ndatasets: []\n"
+        f"{HEAD}{OPENING}{ENTRIES['a']}  b:\n    cmd: other\n{ENTRIES['c']}"
+        "  d:\n    cmd: new\ndatasets: []\n"
     )
+    lock.in_order(["c", "no longer there", "a"])
+    assert lock.names() == ["c", "a", "b", "d"]
+    assert [lock.entry(name) for name in "ac"] == [ENTRIES["a"], ENTRIES["c"]]
 
 
-@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages: {}\n"])
+@pytest.mark.parametrize("text", ["", "schema: '2.0'\nstages: {}\n", "schema: '2.0'\n"])
 def test_the_first_entry(text: str) -> None:
     lock = Lock.of(text)
-    lock.stages["a"] = ENTRIES["a"]
-    assert str(lock) == HEAD + ENTRIES["a"]
+    assert lock.entry("a") == ""
+    lock.put("a", ENTRIES["a"])
+    assert str(lock) == HEAD + OPENING + ENTRIES["a"]
 
 
 def test_the_longest_name_is_written_like_any_other() -> None:
     """YAML writes longer keys in another way: `? key`, a line that is no line of a stage."""
     longest = f"evaluate@{'a' * 100}-{2**32 - 1}"
     text = dumps_yaml({"schema": "2.0", "stages": {longest: {"cmd": "a"}}})
-    assert list(Lock.of(text).stages) == [longest]
+    assert Lock.of(text).names() == [longest]
     TypeAdapter(Name).validate_python("a" * 100)
     with pytest.raises(ValidationError):
         TypeAdapter(Name).validate_python("a" * 101)
@@ -104,6 +107,16 @@ def test_a_job_has_the_status_of_dvc(quick: Project) -> None:
     assert "no luck" in failed.stdout
     assert "failed to reproduce 'train@baseline-0'" in failed.stdout
     assert lock_of(quick) == before
+
+
+def test_a_job_leaves_the_entries_of_other_stages_unread(quick: Project) -> None:
+    """With thousands of stages it would read for longer than it works."""
+    lock = quick.folder / "dvc.lock"
+    other = "  train@other-0:\n    cmd: [not even YAML\n"
+    lock.write_text(lock_of(quick) + other)
+    (quick.folder / "models" / "baseline" / "0.weights.h5").unlink()
+    assert ran(quick.run(*JOB, "train@baseline-0").stdout) == set()  # from DVC's cache
+    assert lock_of(quick).endswith(other)
 
 
 def test_two_jobs_for_one_stage(quick: Project) -> None:

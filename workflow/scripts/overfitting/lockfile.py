@@ -1,26 +1,33 @@
 """dvc.lock as text: the entry of one stage is read or replaced without parsing those of the others.
 
-DVC parses the whole file and writes it anew at the end of every stage. That takes as long as there
-are stages: a hundred times as many stages would cost ten thousand times as much. DVC always writes
-the same form: a line a stage at two spaces, and what belongs to it further in.
+DVC parses the whole file when it starts, and parses and writes it anew at the end of every stage.
+That takes as long as there are stages: with a hundred times as many, a run would cost ten thousand
+times as much. DVC always writes the same form: under `stages:`, a line a stage at two spaces, and
+what belongs to it further in.
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .files import write_text
 
-HEAD = "schema: '2.0'\nstages:\n"
+HEAD = "schema: '2.0'\n"
+OPENING = "stages:\n"
+KEY = re.compile(r"^\S", re.MULTILINE)
+"""Where a key of the file begins, beside `stages`."""
+NAME = re.compile(r"^  (\S.*):\n", re.MULTILINE)
+NEXT = re.compile(r"^ {0,2}\S", re.MULTILINE)
+"""Where the lines of a stage end: with another stage, or a key of the file."""
 
 
 @dataclass
 class Lock:
-    """The text of a dvc.lock, in parts; together they are the whole."""
+    """The text of a dvc.lock, in three parts; together they are the whole."""
 
     head: str = HEAD
-    stages: dict[str, str] = field(default_factory=dict)
-    """The lines of each stage, by its name, in their order."""
+    stages: str = ""
     tail: str = ""
 
     @classmethod
@@ -28,38 +35,54 @@ class Lock:
         """Read a dvc.lock; one that is not there has no stages."""
         return cls.of(path.read_text(encoding="utf-8") if path.is_file() else "")
 
+    @classmethod
+    def of(cls, text: str) -> "Lock":
+        """Take the text of a dvc.lock apart."""
+        if not text:
+            return cls()
+        head, _, rest = text.replace("stages: {}\n", OPENING).partition(OPENING)
+        end = KEY.search(rest)
+        middle = end.start() if end else len(rest)
+        return cls(head, rest[:middle], rest[middle:])
+
     def write(self, path: Path) -> None:
         """Write it, whole or not at all, which DVC itself does not."""
         write_text(path, str(self))
 
-    @classmethod
-    def of(cls, text: str) -> "Lock":
-        """Take the text of a dvc.lock apart; none is one without stages."""
-        if not text:
-            return cls()
-        text = text.replace("\nstages: {}\n", "\nstages:\n")
-        before, opening, after = text.partition("\nstages:\n")
-        lock, name = cls(before + opening), ""
-        lines = after.splitlines(keepends=True)
-        for number, line in enumerate(lines):
-            if not line.startswith(" "):  # a key beside `stages`
-                lock.tail = "".join(lines[number:])
-                break
-            if line.startswith("   "):
-                lock.stages[name] += line
-            else:
-                name = line.strip(" :\n")
-                lock.stages[name] = line
-        return lock
-
     def __str__(self) -> str:
-        return "".join((self.head, *self.stages.values(), self.tail))
+        return f"{self.head}{OPENING}{self.stages}{self.tail}"
 
-    def alone(self, name: str) -> str:
-        """Return a dvc.lock with only one stage in it; without any, if it has no such stage."""
-        return HEAD + self.stages[name] if name in self.stages else "schema: '2.0'\n"
+    def names(self) -> list[str]:
+        """Return the names of its stages, in their order."""
+        return NAME.findall(self.stages)
+
+    def entry(self, name: str) -> str:
+        """Return the lines of a stage; none if it has no such stage."""
+        start, end = self._place(name)
+        return self.stages[start:end]
+
+    def put(self, name: str, entry: str) -> None:
+        """Put lines in the place of a stage's; behind all others if it has no such stage."""
+        start, end = self._place(name)
+        self.stages = self.stages[:start] + entry + self.stages[end:]
 
     def in_order(self, names: Iterable[str]) -> None:
         """Put the stages that are named first, in that order; the others stay behind them."""
-        first = {name: self.stages.pop(name) for name in names if name in self.stages}
-        self.stages = first | self.stages
+        starts = [*(found.start() for found in NAME.finditer(self.stages)), len(self.stages)]
+        entries = {
+            name: self.stages[start:end]
+            for name, start, end in zip(self.names(), starts, starts[1:], strict=False)
+        }
+        first = [entries.pop(name) for name in names if name in entries]
+        self.stages = "".join((*first, *entries.values()))
+
+    def _place(self, name: str) -> tuple[int, int]:
+        line = f"  {name}:\n"
+        if self.stages.startswith(line):
+            start = 0
+        elif (before := self.stages.find(f"\n{line}")) >= 0:
+            start = before + 1
+        else:
+            return len(self.stages), len(self.stages)
+        end = NEXT.search(self.stages, start + len(line))
+        return start, end.start() if end else len(self.stages)

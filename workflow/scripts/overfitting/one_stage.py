@@ -15,7 +15,7 @@ from dvc.stage.serialize import to_lockfile
 from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from . import one_run
-from .lockfile import Lock
+from .lockfile import HEAD, OPENING, Lock
 
 
 class LockfileOfOne(dvc.dvcfile.Lockfile):
@@ -24,7 +24,8 @@ class LockfileOfOne(dvc.dvcfile.Lockfile):
     stage = ""
 
     def _load_yaml(self, **_: Any) -> tuple[Any, str]:
-        text = Lock.read(Path(self.path)).alone(self.stage)
+        entry = Lock.read(Path(self.path)).entry(self.stage)
+        text = HEAD + (OPENING + entry if entry else "")
         return self.validate(parse_yaml(text, self.path), self.relpath), text
 
     def dump_stages(self, stages: list[Any], **options: Any) -> None:
@@ -32,7 +33,7 @@ class LockfileOfOne(dvc.dvcfile.Lockfile):
         lock = Lock.read(Path(self.path))
         for stage in stages:
             entry = dumps_yaml({"stages": to_lockfile(stage, **options)})
-            lock.stages[stage.name] = entry.removeprefix("stages:\n")
+            lock.put(stage.name, entry.removeprefix(OPENING))
         lock.write(Path(self.path))
 
 

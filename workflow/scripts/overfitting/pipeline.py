@@ -70,7 +70,7 @@ class Pipeline:
         try:
             self.repo = Repo(_wait_for_lock=True)  # while another DVC holds its lock for a moment
             with self.repo.lock:  # DVC writes dvc.lock in place, holding it
-                self._locked = list(Lock.read(LOCK).stages)
+                self._locked = Lock.read(LOCK).names()
                 self._stages = {stage.addressing: stage for stage in self.repo.index.stages}
             self._definitions = load_yaml("dvc.yaml")["stages"]
         except DvcException as error:
@@ -203,7 +203,8 @@ class Pipeline:
             lock = Lock.read(LOCK)
             lock.in_order(dict.fromkeys((*self._locked, *self._stages)))
             lock.write(LOCK)
-            for out in self.repo.index.outs:
+            ran = [self._stages[address] for address in self.stale()]
+            for out in chain.from_iterable(stage.outs for stage in ran):
                 if out.use_cache and out.exists:
                     self.repo.state.save_link(out.fs_path, out.fs)
 
