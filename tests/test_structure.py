@@ -126,7 +126,7 @@ def test_only_the_pipeline_knows_the_engines() -> None:
     assert users == {
         "dvc": {"overfitting/pipeline.py"},
         "snakemake": set(),
-        "overfitting.pipeline": {"verify.py"},  # and the Snakefile
+        "overfitting.pipeline": {"share.py", "verify.py"},  # and the Snakefile
     }
 
 
