@@ -291,6 +291,15 @@ def whole(files: Files) -> set[str]:
     return set(found.values())
 
 
+def begun(files: Files) -> Files:
+    """What is no longer empty.
+
+    To a folder, DVC tries to clone its first file: a kill leaves it empty under its final name.
+    DVC trusts no file there that is not write-protected, and sends it again.
+    """
+    return {path: read for path, read in files.items() if read()}
+
+
 # What works
 
 
@@ -326,7 +335,7 @@ def test_what_is_interrupted_the_same_command_finishes(
     sent = whole(cached(ada))
 
     killed_when(lambda: named_by_md5(store.contents()), ada, "push", "--run-cache")
-    assert whole(store.contents()) < sent
+    assert whole(begun(store.contents())) < sent
     bob = clone(tmp_path, store)
     early = bob.run("dvc", "pull", check=False)  # in CI this ends the job
     assert early.returncode != 0
@@ -335,8 +344,9 @@ def test_what_is_interrupted_the_same_command_finishes(
     assert whole(store.contents()) == sent
 
     killed_when(lambda: named_by_md5(cached(bob)), bob, "pull")
-    assert whole(cached(bob)) < sent
+    assert whole(begun(cached(bob))) < sent
     store.type_in(bob, PULL)
+    assert whole(cached(bob)) < sent  # which has past runs as well
     assert "in sync" in store.type_in(bob, STATUS)
     assert bob.status() == {}
 
