@@ -317,10 +317,13 @@ def test_nobody_makes_again_what_was_pushed(
     set_other_params(bob)
     pull, snakemake = PULL_AND_RUN.splitlines()
     store.type_in(bob, pull)
-    carol = bob.copy(tmp_path / "carol")
-    assert ran(store.type_in(bob, snakemake)) == {"report"}
-    assert ran(carol.repro()) == {"report"}
-    assert bob.metrics() == carol.metrics() == past.metrics != ada.metrics()
+    assert whole(cached(bob)) == whole(cached(ada))
+    if store.heading == "A folder":  # what arrives is the same from each kind, and this takes long
+        carol = bob.copy(tmp_path / "carol")
+        assert ran(store.type_in(carol, snakemake)) == {"report"}
+        assert carol.metrics() == past.metrics
+    assert ran(bob.repro()) == {"report"}
+    assert bob.metrics() == past.metrics != ada.metrics()
 
 
 def test_what_is_interrupted_the_same_command_finishes(
