@@ -236,8 +236,12 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
     check = ("python", "workflow/scripts/check.py")
     assert "DIFFERS" not in project.run(*check).stdout
     set_dropout(project, 0.45)
+    remote = "['remote \"store\"']\n    url = ssh://store.example.org/srv\n    password = a\n"
+    (project.folder / ".dvc" / "config.local").write_text(remote)
+    (project.folder / ".dvc" / "config.local").chmod(0o644)
     done = project.run(*check, check=False)
     assert done.returncode == 1
+    assert "DIFFERS  remotes: others can read .dvc/config.local; `chmod 600" in done.stdout
     assert "params.yaml is not committed" in done.stdout
     assert "ok       Snakemake and DVC" in done.stdout
     done = project.run("python", "workflow/scripts/verify.py", check=False)

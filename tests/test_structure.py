@@ -126,7 +126,7 @@ def test_only_two_modules_know_an_engine() -> None:
     assert users == {
         "dvc": {"overfitting/pipeline.py", "overfitting/one_stage.py"},
         "snakemake": set(),
-        "overfitting.pipeline": {"verify.py"},  # and the Snakefile
+        "overfitting.pipeline": {"share.py", "verify.py"},  # and the Snakefile
         "overfitting.one_stage": {"reproduce.py"},
     }
 
@@ -328,7 +328,10 @@ def test_continuous_integration_runs_what_the_makefile_calls_test() -> None:
     assert first == "#!/usr/bin/env bash"
     around = ("#", "set ", "cd ")
     commands = [line for line in lines if line.strip() and not line.startswith(around)]
-    assert commands[0].startswith('if [ -z "$(command -v chromium ')  # a browser for the page
+    assert {line.split()[1] for line in commands if line.startswith("need ")} == {
+        "chromium",
+        "openssh-server",
+    }
     assert commands[commands.index("fi") + 1 :] == ["exec make test"]
     done = subprocess.run(
         ["make", "--dry-run", "--no-print-directory", "test"],

@@ -7,6 +7,7 @@ itself, not through the bridge that tells Snakemake what is stale: so a fault of
 import argparse
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ from overfitting.console import run_script, say
 from overfitting.errors import UserError
 
 COMMITTED = ["params.yaml", "dvc.yaml", "dvc.lock", "reports", "workflow", "data/SHA256SUMS"]
+SHARED, PRIVATE = Path(".dvc", "config"), Path(".dvc", "config.local")
+SECRET = re.compile(  # a key of DVC's configuration, or a password in an address
+    r"^\s*(?:password|passphrase|custom_auth_header|connection_string|\w*secret\w*|\w*token|\w*_key)"
+    r"\s*=|://[^/\s:@]*:[^/\s@]+@",
+    flags=re.MULTILINE | re.IGNORECASE,
+)
+KEY_FILE = re.compile(r"^\s*keyfile\s*=\s*(.+?)\s*$", flags=re.MULTILINE | re.IGNORECASE)
 
 
 def main(argv: list[str]) -> None:
@@ -30,6 +38,7 @@ def main(argv: list[str]) -> None:
             engines_differ(stale, planned),
         ),
         *say("reports", "show the models of params.yaml", reported_models_differ(checked.compare)),
+        *say("remotes", "their secrets are not in Git, and nobody else can read them", exposed()),
         *say("last commit", "holds params, code, dvc.lock and reports as they are", uncommitted()),
     ]
     if disagreements:
@@ -82,6 +91,26 @@ def reported_models_differ(compare: list[str]) -> list[str]:
         return [f"{path} is missing; run `dvc repro`"]
     reported = list(json.loads(path.read_text(encoding="utf-8")))
     return [] if reported == compare else [f"{path} has {reported}, compare is {compare}"]
+
+
+def exposed() -> list[str]:
+    """Say where secrets of DVC's remotes are in Git, or in files that others can read.
+
+    DVC itself does not look, not even at the key file that it hands to SSH.
+    """
+    shared, private = (
+        path.read_text("utf-8") if path.exists() else "" for path in (SHARED, PRIVATE)
+    )
+    keys = [Path(name.strip("\"'")).expanduser() for name in KEY_FILE.findall(shared + private)]
+    to_keep = [PRIVATE] * bool(SECRET.search(private)) + [key for key in keys if key.exists()]
+    return [
+        f"{SHARED} holds a secret, and Git would share it; make a new one and set it with "
+        "`dvc remote modify --local`"
+    ] * bool(SECRET.search(shared)) + [
+        f"others can read {file}; `chmod 600 {shlex.quote(str(file))}`"
+        for file in to_keep
+        if file.stat().st_mode & 0o077
+    ]
 
 
 def uncommitted() -> list[str]:

@@ -6,7 +6,8 @@ whole is kept; what the lost stages made, `dvc repro` finds in DVC's cache witho
 It writes its list of who reads and writes which file in place, too, and asks the user to remove
 it if that was cut off, or names a process that has ended but for its number. It reads a
 params.yaml of any size, whatever memory that takes, and says of some mistakes in it nothing that
-helps. And it sees no Snakemake that is at work beside it.
+helps. It sees no Snakemake that is at work beside it. And with `--run-cache` it shares its notes on
+past runs without the files that these made: see share.py.
 
 Nothing of DVC runs before it reads these files. So Python itself calls this when it starts as
 `dvc` (`workflow/environment.pth`), and the Snakefile does when it is read. No import here that
@@ -26,6 +27,7 @@ from typing import Any
 
 LARGEST_PARAMS = 2**20  # bytes, as in params.py
 SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"  # as in console.py
+SHARING = {"push", "pull", "fetch"}  # commands that share.py does in place of DVC
 NAME_OF_A_STAGE = re.compile(r"^  \S.*:$", flags=re.MULTILINE)
 
 
@@ -205,6 +207,10 @@ def main(command: list[str]) -> None:
     if refused:
         print(f"error: {refused}", file=sys.stderr, flush=True)
         os._exit(1)  # while Python starts, an exception would print a traceback
+    share = root / "workflow" / "scripts" / "share.py"
+    arguments = command[3 if command[1] == "-m" else 2 :]
+    if "--run-cache" in arguments and arguments[0] in SHARING and share.exists():
+        os.execv(sys.executable, [sys.executable, str(share), *arguments])  # noqa: S606
 
 
 if __name__ == "__main__":

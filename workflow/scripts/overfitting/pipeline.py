@@ -312,6 +312,36 @@ def _refuse_wrong_params() -> None:
     params.read(Path("params.yaml"))
 
 
+def share_past_runs(command: list[str]) -> int:
+    """Do `dvc push`, `pull` or `fetch` with `--run-cache`, and move what past runs made as well.
+
+    DVC itself moves its notes on all past runs, but only the files of the present state: who
+    pulled the notes of another state would have to train again for want of its files.
+
+    Returns:
+        The exit status.
+    """
+    from dvc.cli import main, parse_args
+
+    if status := main(command):
+        return status
+    options = parse_args(command)
+    try:
+        with Repo(_wait_for_lock=True) as repo, repo.lock:
+            notes = list(Path(repo.stage_cache.cache_dir).glob("??/*/*"))
+            for left in (note for note in notes if note.suffix == ".tmp"):
+                left.unlink()  # by a kill, here or elsewhere; DVC would take it for a note
+            runs = [(note.parent.name, note.name) for note in notes if note.exists()]
+            files = repo.stage_cache.get_used_objs(runs).get(None, set())
+            move = repo.cloud.push if command[0] == "push" else repo.cloud.pull
+            moved = move(files, jobs=options.jobs, remote=options.remote)
+    except DvcException as error:
+        print(f"error: {_in_words(error)}", file=sys.stderr)
+        return 1
+    print(f"{len(moved.transferred)} files of past runs as well")
+    return 1 if moved.failed else 0
+
+
 def wait_for_others() -> None:
     """Wait, in words, until no other run is at work in this folder; keep others waiting."""
 
