@@ -24,7 +24,7 @@ from pathlib import Path
 import machine
 import page
 from checkout import Checkout
-from many_stages import ManyStages
+from many_stages import MODELS, ManyStages
 from overfitting.console import run_script
 
 HERE = Path(__file__).parent
@@ -152,6 +152,16 @@ def images(finished: Checkout, number: int) -> Figures:
     yield from in_turn(number, [with_images(count) for count in GROWTH_IMAGES])
 
 
+def full(finished: Checkout, number: int) -> Figures:
+    """Every stage with all images there are, one after the other, with one seed."""
+    with finished.with_raw_files_only([number], stressed=ROBUSTNESS) as checkout:
+        checkout.edit(lambda params: params["data"].update(train_size=60_000, test_size=10_000))
+        runs = [f"{stage}@{model}-{number}" for stage in ("train", "evaluate") for model in MODELS]
+        for stage in ("subset", "corruptions", *runs, "report"):
+            case = stage.removesuffix(f"-{number}")
+            yield case, checkout.timed("dvc", "repro", "--single-item", stage)
+
+
 def stages(finished: Checkout, number: int) -> Figures:
     """The engines' own work for more and more runs (model and seed), with stages that stand in."""
 
@@ -245,6 +255,7 @@ SECTIONS = {
     "profile": profile,
     "seeds": seeds,
     "images": images,
+    "full": full,
     "stages": stages,
     "idle": idle,
     "edited": edited,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import ruamel.yaml
 from conftest import ROOT, Project, ran
+from dvc.dependency import param
 from dvc.repo import Repo
 
 from overfitting.errors import UserError
@@ -193,6 +194,26 @@ def test_folders_connect_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     )
     assert_edges_of_dvc()
     assert Pipeline().plan().inputs["reads_all"] == ["x", "in/a", "out"]
+
+
+def test_params_are_looked_up_once_for_all_stages(
+    quick: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC alone does so for each stage, in a file that has more seeds where it has more stages."""
+    quick.edit(lambda params: params.update(seeds=list(range(10))))
+    read = param.read_param_file
+    asked: list[tuple[str, ...]] = []
+
+    def counted(fs: Any, path: str, keys: list[str], **options: Any) -> Any:
+        asked.append((path, *keys))
+        return read(fs, path, keys, **options)
+
+    monkeypatch.setattr(param, "read_param_file", counted)
+    monkeypatch.chdir(quick.folder)
+    pipeline = Pipeline()
+    assert {"train@baseline-9", "evaluate@regularized-9"} < pipeline.changed
+    assert len(asked) == len(set(asked)) == 8
+    assert param.read_param_file is counted
 
 
 def assert_edges_of_dvc() -> None:
