@@ -364,8 +364,8 @@ def full(found: Results) -> str:
         ]
         for case in found.cases("full")
     ]
-    return f"""60,000 training and 10,000 test images, the shipped params otherwise, one seed; each stage
-alone, by `dvc repro --single-item`, so with the start of DVC.
+    return f"""60,000 training and 10,000 test images, the shipped params otherwise, one seed; each
+stage alone, by `dvc repro --single-item`, so with the start of DVC.
 
 {table(["stage", "wall time, s", "CPU time, s", "largest process, MiB"], rows)}"""
 
@@ -393,7 +393,7 @@ def stages(found: Results) -> str:
     ]
     return f"""A run is a model with a seed: a training and an evaluation, so two stages. They stand
 in here, with results of a few bytes, as only the engines are measured: their CPU time, and the
-memory of their largest process. A job is measured in a plan in which {many_stages.RUNS} runs are
+memory of their largest process, or of the benchmark's own, 170 MiB. A job is measured in a plan in which {many_stages.RUNS} runs are
 stale, without the planning and the script itself; in a whole run each job has a share of the
 planning beside it.
 
