@@ -393,9 +393,9 @@ def stages(found: Results) -> str:
     ]
     return f"""A run is a model with a seed: a training and an evaluation, so two stages. They stand
 in here, with results of a few bytes, as only the engines are measured: their CPU time, and the
-memory of their largest process, or of the benchmark's own, 170 MiB. A job is measured in a plan in which {many_stages.RUNS} runs are
-stale, without the planning and the script itself; in a whole run each job has a share of the
-planning beside it.
+memory of their largest process, or of the benchmark's own, 170 MiB. A job is measured in a plan
+in which {many_stages.RUNS} runs are stale, without the planning and the script itself; in a whole
+run each job has a share of the planning beside it.
 
 {table(header, rows)}
 
