@@ -78,6 +78,7 @@ def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: 
     again = project.run(*command, check=True, **environment)  # at once
     second = again.stdout
 
+    assert "another run is at work in this folder (train@regularized-0, PID " in second
     project.assert_up_to_date()
     assert reports(project.folder) == reports(made_afresh(project, tmp_path))
     # What takes seconds was done here, and what takes long by Slurm, each once.
