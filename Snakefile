@@ -3,7 +3,8 @@
 # fast with a thousand runs as with six: DVC decides from contents whether it must run, runs it,
 # and records it in dvc.lock.
 #
-# `snakemake --cores 4` brings the report up to date. `--forceall` retrains nothing, as DVC
+# `snakemake --cores 4` brings the report up to date, `snakemake --profile profiles/slurm` does so
+# with trainings and evaluations as jobs of a cluster. `--forceall` retrains nothing, as DVC
 # skips what is unchanged; `dvc repro --force --single-item STAGE` does.
 
 import csv
@@ -108,6 +109,14 @@ onsuccess:
 
 onerror:
     graph.settle()
+
+
+# On a cluster, the machine on which Snakemake was started does these: they take seconds.
+localrules:
+    download,
+    subset,
+    corruptions,
+    report,
 
 
 wildcard_constraints:

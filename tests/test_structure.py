@@ -331,6 +331,8 @@ def test_continuous_integration_runs_what_the_makefile_calls_test() -> None:
     assert {line.split()[1] for line in commands if line.startswith("need ")} == {
         "chromium",
         "openssh-server",
+        "slurm-wlm",
+        "munge",
     }
     assert commands[commands.index("fi") + 1 :] == ["exec make test"]
     done = subprocess.run(

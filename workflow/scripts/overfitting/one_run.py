@@ -24,7 +24,9 @@ _held: set[Path] = set()
 
 
 def begin(root: Path, engine: str, when_busy: Callable[[str], None]) -> None:
-    """Hold the lock of this checkout until this process ends.
+    """Hold the lock of this checkout until this process ends, once no job is at work in it.
+
+    Jobs of a Snakemake that was killed go on where they are on a cluster.
 
     Args:
         root: the checkout.
@@ -32,6 +34,8 @@ def begin(root: Path, engine: str, when_busy: Callable[[str], None]) -> None:
         when_busy: is told who holds it now, and may end this process; else it is waited for.
     """
     _hold(root / LOCK, engine, when_busy)
+    for job in (root / STAGES).glob("*.lock"):
+        os.close(_locked(job, when_busy))
 
 
 def begin_stage(root: Path, stage: str, when_busy: Callable[[str], None]) -> None:
@@ -48,15 +52,21 @@ def _hold(path: Path, who: str, when_busy: Callable[[str], None]) -> None:
     if path in _held:  # Python reads the .pth files of a venv twice
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # never closed; no child inherits it
+    lock = _locked(path, when_busy)  # never closed
+    _held.add(path)
+    os.ftruncate(lock, 0)
+    os.pwrite(lock, f"{who}, PID {os.getpid()} on {socket.gethostname()}".encode(), 0)
+
+
+def _locked(path: Path, when_busy: Callable[[str], None]) -> int:
+    """Lock a file, which no child inherits."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         when_busy(os.pread(lock, 1000, 0).decode())
         fcntl.flock(lock, fcntl.LOCK_EX)
-    _held.add(path)
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{who}, PID {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return lock
 
 
 def _is_held(path: Path) -> bool:
