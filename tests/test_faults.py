@@ -218,10 +218,13 @@ def test_two_snakemakes_at_once(quick: Project) -> None:
     lengthen(quick, 3 * EPOCHS)
     first = start(quick, *BY_SNAKEMAKE)
     in_the_middle_of_training(quick)
+    experiment = quick.run("dvc", "exp", "run", check=False)
     second = quick.run(*BY_SNAKEMAKE)
     busy = f"another run is at work in this folder ({holder(first, 'snakemake')}); waiting for it"
     assert busy in second.stdout
     assert ran(second.stdout) == set()
+    assert experiment.returncode == 1
+    assert busy.replace("waiting for it", "run this again when it has ended") in experiment.stdout
     assert first.wait(60) == 0
     assert_trained(quick, 3 * EPOCHS)
 

@@ -10,7 +10,6 @@ from conftest import ROOT, Project, ran
 from dvc.utils.serialize import dumps_yaml
 from pydantic import TypeAdapter, ValidationError
 
-from overfitting import before_dvc, one_run
 from overfitting.errors import UserError
 from overfitting.lockfile import HEAD, OPENING, Lock
 from overfitting.params import Name
@@ -134,41 +133,12 @@ def test_two_jobs_for_one_stage(quick: Project) -> None:
     assert first.stdout
     for _ in itertools.takewhile(lambda line: "epoch" not in line, first.stdout):
         pass
-    assert one_run.any_stage_at_work(quick.folder)
     second = quick.run(*JOB, stage)
     assert f"{stage}, PID {first.pid} on " in second.stdout
     assert "is at work; waiting for it" in second.stdout
     assert "didn't change, skipping" in second.stdout
     first.stdout.close()
     assert first.wait(60) == 0
-    assert not one_run.any_stage_at_work(quick.folder)
-
-
-def test_who_works_on_another_machine_is_not_forgotten(tmp_path: Path) -> None:
-    """There processes have other numbers: only the lock of a stage tells that one is alive."""
-    (tmp_path / ".dvc" / "tmp").mkdir(parents=True)
-    package = tmp_path / "workflow" / "scripts" / "overfitting"
-    package.mkdir(parents=True)
-    (package / "one_run.py").touch()  # a checkout of this project
-    rwlock = tmp_path / ".dvc" / "tmp" / "rwlock"
-    rwlock.write_text('{"write": {"x": {"pid": 4194305, "cmd": "dvc"}}}')
-    holds = (
-        "import sys; from pathlib import Path; from overfitting.one_run import begin_stage\n"
-        "begin_stage(Path(sys.argv[1]), 'train@a-0', print); print('held', flush=True)\n"
-        "sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", holds, str(tmp_path)],
-        cwd=ROOT / "workflow" / "scripts",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    ) as worker:
-        assert worker.stdout and worker.stdout.readline() == b"held\n"
-        before_dvc.prepare(tmp_path)
-        assert rwlock.exists()
-        worker.communicate()
-    before_dvc.prepare(tmp_path)
-    assert not rwlock.exists()
 
 
 def test_what_jobs_on_a_cluster_know_of_the_plan(

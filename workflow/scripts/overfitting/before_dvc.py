@@ -21,12 +21,11 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 LARGEST_PARAMS = 2**20  # bytes, as in params.py
 SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"  # as in console.py
+ELSEWHERE = {"--temp", "--queue", "--run-all"}  # experiments in a copy of the checkout, or later
 SHARING = {"push", "pull", "fetch"}  # commands that share.py does in place of DVC
 NAME_OF_A_STAGE = re.compile(r"^  \S.*:$", flags=re.MULTILINE)
 
@@ -39,9 +38,7 @@ def prepare(folder: Path) -> None:
     """
     root = root_of(folder)
     mend_lock(root / "dvc.lock", root / ".dvc" / "tmp" / "lock")
-    rwlock = root / ".dvc" / "tmp" / "rwlock"
-    if is_of_the_dead(rwlock) and (workers(rwlock) is None or not is_at_work_elsewhere(root)):
-        forget_the_dead(rwlock)
+    forget_the_dead(root / ".dvc" / "tmp" / "rwlock")
 
 
 def root_of(folder: Path) -> Path:
@@ -90,6 +87,8 @@ def forget_the_dead(path: Path) -> None:
     DVC goes by the numbers of processes. One that was killed keeps its number until its parent
     asks for it, which in many containers nobody does; and a number passes to other programs.
     """
+    if not is_of_the_dead(path):
+        return
     with held(path.with_name("rwlock.lock")) as free:
         if free and is_of_the_dead(path):
             path.unlink()
@@ -99,11 +98,6 @@ def is_of_the_dead(path: Path) -> bool:
     """Tell whether such a list was cut off, or names processes that have all ended."""
     pids = workers(path)
     return pids is None or (bool(pids) and not any(map(runs_dvc, pids)))
-
-
-def is_at_work_elsewhere(root: Path) -> bool:
-    """Tell whether jobs of Snakemake are at work: on other machines they have other numbers."""
-    return is_ours(root) and code_of(root, "one_run")[0].any_stage_at_work(root)
 
 
 def workers(path: Path) -> set[int] | None:
@@ -119,12 +113,11 @@ def workers(path: Path) -> set[int] | None:
 
 
 def runs_dvc(pid: int) -> bool:
-    """Tell whether another process with this number is alive, and is a DVC, or a job of ours."""
+    """Tell whether another process with this number is alive, and is a DVC."""
     import psutil
 
     try:
-        words = psutil.Process(pid).cmdline() if pid != os.getpid() else []
-        return any("dvc" in word or word.endswith("/reproduce.py") for word in words)
+        return pid != os.getpid() and any("dvc" in part for part in psutil.Process(pid).cmdline())
     except (psutil.Error, ValueError):  # a process that is only a number has no command line
         return False
 
@@ -159,9 +152,13 @@ def begin_run(root: Path, patient: bool) -> str:
     Args:
         patient: wait for another run instead of refusing to start beside it.
     """
-    if not is_ours(root):
+    scripts = root / "workflow" / "scripts"
+    if not (scripts / "overfitting" / "one_run.py").exists():  # a DVC project of another kind
         return ""
-    errors, one_run, params = code_of(root, "errors", "one_run", "params")
+    sys.path.insert(0, str(scripts))
+    from overfitting import errors, one_run, params
+
+    sys.path.remove(str(scripts))
 
     def when_busy(holder: str) -> None:
         busy = f"another run is at work in this folder ({holder})"
@@ -180,19 +177,11 @@ def begin_run(root: Path, patient: bool) -> str:
     return ""
 
 
-def is_ours(root: Path) -> bool:
-    """Tell whether a checkout is one of this project, not a DVC project of another kind."""
-    return (root / "workflow" / "scripts" / "overfitting" / "one_run.py").exists()
-
-
-def code_of(root: Path, *names: str) -> list[Any]:
-    """Import modules of the package in a checkout: this file is run without one."""
-    scripts = str(root / "workflow" / "scripts")
-    sys.path.insert(0, scripts)
-    try:
-        return [import_module(f"overfitting.{name}") for name in names]
-    finally:
-        sys.path.remove(scripts)
+def runs_stages(command: list[str]) -> bool:
+    """Tell whether a command of DVC runs stages in this folder, not in a copy of it or later."""
+    words = set(command)
+    experiment = "run" in words and bool(words & {"exp", "experiments"})
+    return ("repro" in words or experiment) and not words & {"--dry", *ELSEWHERE}
 
 
 def main(command: list[str]) -> None:
@@ -202,8 +191,8 @@ def main(command: list[str]) -> None:
     if not refused:
         prepare(root)
         of_snakemake = SNAKEMAKE_PID in os.environ  # a job of it, and it has seen to all this
-        runs_stages = "repro" in command and "--dry" not in command and not of_snakemake
-        refused = begin_run(root, "--wait-for-lock" in command) if runs_stages else ""
+        begins = runs_stages(command) and not of_snakemake
+        refused = begin_run(root, "--wait-for-lock" in command) if begins else ""
     if refused:
         print(f"error: {refused}", file=sys.stderr, flush=True)
         os._exit(1)  # while Python starts, an exception would print a traceback

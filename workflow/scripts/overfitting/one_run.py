@@ -43,11 +43,6 @@ def begin_stage(root: Path, stage: str, when_busy: Callable[[str], None]) -> Non
     _hold(root / STAGES / f"{stage}.lock", stage, when_busy)
 
 
-def any_stage_at_work(root: Path) -> bool:
-    """Tell whether a job of Snakemake is at work on a stage, on this machine or another."""
-    return any(map(_is_held, (root / STAGES).glob("*.lock")))
-
-
 def _hold(path: Path, who: str, when_busy: Callable[[str], None]) -> None:
     if path in _held:  # Python reads the .pth files of a venv twice
         return
@@ -67,14 +62,3 @@ def _locked(path: Path, when_busy: Callable[[str], None]) -> int:
         when_busy(os.pread(lock, 1000, 0).decode())
         fcntl.flock(lock, fcntl.LOCK_EX)
     return lock
-
-
-def _is_held(path: Path) -> bool:
-    lock = os.open(path, os.O_RDWR)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
