@@ -42,7 +42,7 @@ soak: .venv/installed-for-development ## kill runs at random moments, do anythin
 	PYTHONPATH=workflow/scripts $(BIN)/python tests/soak.py $(SOAK)
 	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/test_agreement.py
 
-bench: .venv/installed ## measure speed and memory; about two hours
+bench: .venv/installed ## measure speed and memory; about three hours
 	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)
 
 verify: .venv/installed ## read every file that DVC keeps; name what is damaged

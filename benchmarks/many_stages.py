@@ -35,7 +35,7 @@ class ManyStages(Checkout):
         self.edit(lambda params: params.update(seeds=seeds, compare=MODELS))
         self.edit(lambda params: params["training"].update(epochs=1))
         self.run("python", str(Path(__file__)), str(self.folder))
-        self.run("dvc", "status")  # DVC reads every file once, and remembers
+        self.run("snakemake", "-n")  # DVC reads every file once, and remembers
 
     def a_job(self) -> float:
         """Have Snakemake finish some jobs; return the engines' CPU time for each, in seconds.

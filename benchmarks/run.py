@@ -1,12 +1,13 @@
 """Measure how long the pipeline takes, against the lesson's script, PyTorch and DVC alone.
 
-    make bench                             everything, five rounds: about two hours on two cores
+    make bench                             everything, five rounds: about three hours on two cores
     make bench BENCH="--only idle edited"  some sections; the others' figures are kept
     make bench BENCH="--rounds 2"          fewer rounds
     make bench BENCH="--rounds 2 --add"    two more rounds, beside those measured before
 
 Every section goes round by round, each case once per round and in changing order, so that a
-machine that slows down slows all of them. Each figure is added to `benchmarks/results.csv`
+machine that slows down slows all of them. What takes long and is compared with nothing else in
+its round, `full` and `stages`, is measured once. Each figure is added to `benchmarks/results.csv`
 when it is known; a section that is measured again replaces its old figures, unless rounds are
 added to them. At the end `benchmarks/results.md` and the plot are made from that file.
 """
@@ -33,6 +34,7 @@ COLUMNS = ["section", "case", "round", "figure", "value"]
 ROBUSTNESS = 1000  # test images that are shifted and corrupted by default
 GROWTH_SEEDS = [1, 2, 4, 8]
 GROWTH_IMAGES = [3000, 15000, 30000, 60000]
+ONCE = {"full", "stages"}
 GROWTH_RUNS = [10, 100, 1000, 5000]
 GROWTH_EPOCHS = 1  # the overhead of a seed weighs most when its training is short
 
@@ -54,7 +56,7 @@ def main(argv: list[str]) -> None:
             earlier = [row for row in read() if row["section"] == section and arguments.add]
             first = page.Results(RESULTS).rounds(section) if earlier else 0
             measured = [row for row in earlier if row["round"] and int(row["round"]) < first]
-            rounds = first + arguments.rounds
+            rounds = first + (1 if section in ONCE else arguments.rounds)
             write([*others, *machine.rows(section, rounds, earlier), *measured])
             for number in range(first, rounds):
                 for case, figures in SECTIONS[section](finished, number):
