@@ -9,6 +9,7 @@
 
 import csv
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,9 @@ if workflow.is_main_process:
         sys.exit(f"error: {error}")
 else:  # a job on a cluster
     plan = Plan.read()
+
+# Snakemake puts it into the command lines of such jobs without quotes; a path may have spaces.
+sys.executable = shlex.quote(sys.executable)
 
 
 def inputs(rule):

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import BIN, ROOT, Project, made_afresh, make_project, make_stand_ins, ran, reports
+from conftest import ROOT, Project, made_afresh, make_project, make_stand_ins, ran, reports
 from slurm_cluster import NODES, Cluster, lacking, no_namespaces, wait_until
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
 SNAKEMAKE = (
-    *(str(BIN / "snakemake"), "--profile", "profiles/slurm"),
+    *(".venv/bin/python", "-m", "snakemake", "--profile", "profiles/slurm"),
     *("--slurm-init-seconds-before-status-checks", "3"),  # jobs are shorter here
     "--slurm-keep-successful-logs",  # they say what has been run
 )
@@ -60,6 +60,7 @@ def jobs(project: Project, cluster: Cluster) -> dict[str, list[dict[str, str]]]:
 def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: Path) -> None:
     """The submitting process is killed in a training; one job fails, another takes much memory."""
     project = make_stand_ins(tmp_path / "a shared folder")
+    (project.folder / ".venv").symlink_to(sys.prefix)
     script = project.folder / "workflow" / "scripts" / "evaluate.py"
     script.write_text(script.read_text().replace("\n\nif __name__", f"{MISHAPS}\n\nif __name__"))
     project.edit(lambda params: params["models"]["regularized"].update(training={"epochs": 80}))
@@ -111,6 +112,7 @@ def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: 
 def test_a_training_on_a_node_gives_the_same_bytes(cluster: Cluster, tmp_path: Path) -> None:
     """A real one, with as many threads as processors were asked for; and its evaluation."""
     project = make_project(tmp_path / "a shared é folder")
+    (project.folder / ".venv").symlink_to(sys.prefix)
     with (project.folder / "workflow" / "scripts" / "train.py").open("a") as script:
         script.write(SAY_THREADS)
     evaluation = "results/baseline/0/evaluation.json"
