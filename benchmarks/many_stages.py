@@ -37,25 +37,26 @@ class ManyStages(Checkout):
         self.run("python", str(Path(__file__)), str(self.folder))
         self.run("snakemake", "-n")  # DVC reads every file once, and remembers
 
-    def a_job(self) -> float:
-        """Have Snakemake finish some jobs; return the engines' CPU time for each, in seconds.
+    def engines_work(self) -> dict[str, float]:
+        """Have Snakemake finish some jobs, then the report; return what of it is the engines'.
 
-        Without the time of planning, and that of the scripts.
+        Returns:
+            CPU-seconds without those of planning and of the scripts: for `a job`, a training or
+            evaluation, and for `the report`, which reads the results of all runs.
         """
-        planning = self.timed("snakemake", "-n")["cpu"]
-        scripts = [
-            *[("train.py", "baseline", str(seed)) for seed in range(RUNS)],
-            *[("evaluate.py", "baseline", str(seed)) for seed in range(RUNS)],
-            ("report.py",),
-        ]
-        of_scripts = sum(
-            self.timed("python", f"workflow/scripts/{script}", *words)["cpu"]
-            for script, *words in scripts
-        )
-        self.forget([f"train@baseline-{seed}" for seed in range(RUNS)])
-        return (self.timed("snakemake", "--cores", "all")["cpu"] - planning - of_scripts) / len(
-            scripts
-        )
+        seeds = [str(seed) for seed in range(RUNS)]
+        targets = [f"results/baseline/{seed}/evaluation.json" for seed in seeds]
+        scripts = [(script, "baseline", seed) for script in ("train", "evaluate") for seed in seeds]
+        self.forget([f"train@baseline-{seed}" for seed in seeds])
+        planning = self.timed("snakemake", "-n", *targets)["cpu"]
+        jobs = self.timed("snakemake", "--cores", "all", *targets)["cpu"]
+        jobs -= planning + sum(self.alone(*script) for script in scripts)
+        report = self.timed("python", "workflow/scripts/reproduce.py", "report")["cpu"]
+        return {"a job": jobs / len(scripts), "the report": report - self.alone("report")}
+
+    def alone(self, script: str, *words: str) -> float:
+        """Return the CPU time of a script by itself, in seconds."""
+        return self.timed("python", f"workflow/scripts/{script}.py", *words)["cpu"]
 
     def forget(self, stages: list[str]) -> None:
         """Take stages out of dvc.lock, and what DVC could restore them from out of its cache."""
