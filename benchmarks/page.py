@@ -405,8 +405,10 @@ planning and report.
 `dvc status` is DVC's own, and grows faster than the work: for each stage it parses params.yaml and
 walks through all of it, which has more seeds where there are more stages. `snakemake -n` asks DVC
 the same, in one process that looks up the same keys once. DVC also parses and writes the whole of
-dvc.lock at the end of each stage, as `dvc repro` still does; a job of Snakemake touches its own
-entry only. Reading YAML by libyaml took an eighth of the time that it takes DVC without it."""
+dvc.lock at the end of each stage, as `dvc repro` still does; a job of Snakemake parses and writes
+its own entry only. It still reads and writes the others as text, 28 MB at 5,000 runs, and DVC in
+it reads params.yaml: so a job, too, grows, if slowly. Reading YAML by libyaml took an eighth of
+the time that it takes DVC without it."""
 
 
 def engine_seconds_a_job(found: Results, runs: str) -> np.ndarray:
@@ -554,11 +556,11 @@ def growth_of_the_plan(found: Results) -> Figure:
 
 
 def spread(values: np.ndarray) -> str:
-    """Return the median with three digits, and the least and largest value."""
+    """Return the median with three digits, and of several rounds the least and largest value."""
     if not len(values):
         return "–"
     middle, least, most = (rounded(f(values)) for f in (np.median, np.min, np.max))
-    return f"{middle} ({least}–{most})"
+    return f"{middle} ({least}–{most})" if len(values) > 1 else middle
 
 
 def rounded(value: float) -> str:
