@@ -8,6 +8,7 @@ import pytest
 import ruamel.yaml
 from conftest import ROOT, Project, ran
 from dvc.dependency import param
+from dvc.output import Output
 from dvc.repo import Repo
 
 from overfitting.errors import UserError
@@ -196,24 +197,41 @@ def test_folders_connect_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert Pipeline().plan().inputs["reads_all"] == ["x", "in/a", "out"]
 
 
-def test_params_are_looked_up_once_for_all_stages(
+def test_files_and_params_are_read_once_for_all_stages(
     quick: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """DVC alone does so for each stage, in a file that has more seeds where it has more stages."""
     quick.edit(lambda params: params.update(seeds=list(range(10))))
-    read = param.read_param_file
+    hash_of, parse, look_up = Output._get_hash_meta, param.load_path, param.read_param_file
+    hashed: list[str] = []
+    parsed: list[str] = []
     asked: list[tuple[str, ...]] = []
 
-    def counted(fs: Any, path: str, keys: list[str], **options: Any) -> Any:
-        asked.append((path, *keys))
-        return read(fs, path, keys, **options)
+    def counted_hash(out: Output) -> Any:
+        hashed.append(out.fs_path)
+        return hash_of(out)
 
-    monkeypatch.setattr(param, "read_param_file", counted)
+    def counted_parse(path: str, fs: Any, **options: Any) -> Any:
+        parsed.append(path)
+        return parse(path, fs, **options)
+
+    def counted_look_up(fs: Any, path: str, keys: list[str], **options: Any) -> Any:
+        asked.append((path, *keys))
+        return look_up(fs, path, keys, **options)
+
+    monkeypatch.setattr(Output, "_get_hash_meta", counted_hash)
+    monkeypatch.setattr(param, "load_path", counted_parse)
+    monkeypatch.setattr(param, "read_param_file", counted_look_up)
     monkeypatch.chdir(quick.folder)
     pipeline = Pipeline()
     assert {"train@baseline-9", "evaluate@regularized-9"} < pipeline.changed
+    modules = quick.folder / "workflow" / "scripts" / "overfitting"
+    assert len(hashed) == len(set(hashed))
+    assert {str(modules / "networks.py"), str(modules / "training.py")} < set(hashed)
+    assert [Path(path).name for path in parsed] == ["params.yaml"]
     assert len(asked) == len(set(asked)) == 8
-    assert param.read_param_file is counted
+    assert Output._get_hash_meta is counted_hash
+    assert (param.load_path, param.read_param_file) == (counted_parse, counted_look_up)
 
 
 def assert_edges_of_dvc() -> None:

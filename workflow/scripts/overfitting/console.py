@@ -1,5 +1,6 @@
 """Talking to people: progress in the terminal and in `logs/`, errors in one line."""
 
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,8 @@ def run_script(main: Callable[[list[str]], None]) -> None:
         _fail(f"{error}; mend that and run the same command again")
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        gc.freeze()  # or Python looks through all that TensorFlow made before it ends: a second
 
 
 def say(what: str, good: str, faults: list[str]) -> list[str]:

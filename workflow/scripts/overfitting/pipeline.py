@@ -5,7 +5,7 @@ contents with `dvc.lock`. Snakemake would go by file times, which every `git che
 `dvc checkout` changes. So this module asks DVC once, when the Snakefile is read, and hands
 Snakemake a verdict file per stage that is new for a stale stage and old for a clean one.
 
-This is the only module that imports DVC. It leans on what DVC 3.67 keeps internal (`Repo`,
+Only this module and `one_stage` import DVC. They lean on what DVC 3.67 keeps internal (`Repo`,
 `index`, `Stage.status`) and on how Snakemake 9.27 compares files; `tests/test_structure.py` says so
 when other versions are installed.
 """
@@ -16,7 +16,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -235,23 +235,35 @@ class Pipeline:
 
 @contextmanager
 def read_once() -> Iterator[None]:
-    """Let DVC look up the same keys of params.yaml once, not anew for every stage.
+    """Let DVC hash each file, parse params.yaml and look up the same keys in it once.
 
-    It walks through the whole file each time, which has more seeds where there are more stages.
+    It would do so anew for every stage: but most stages read the same modules, and it walks through
+    all of params.yaml, which has more seeds where there are more stages.
     """
-    read, known = param.read_param_file, {}
+    hash_of, parse, look_up = Output._get_hash_meta, param.load_path, param.read_param_file
+    known: dict[tuple[Any, ...], Any] = {}
 
-    def of_known(fs: Any, path: str, keys: list[str] | None = None, **options: Any) -> Any:
-        asked = (path, *(keys or ()))
-        if asked not in known:
-            known[asked] = read(fs, path, keys, **options)
-        return known[asked]
+    def once(key: tuple[Any, ...], read: Callable[[], Any]) -> Any:
+        if key not in known:
+            known[key] = read()
+        return known[key]
 
-    param.read_param_file = of_known
+    def hash_once(out: Output) -> Any:
+        return once((out.fs_path, out.hash_name), lambda: hash_of(out))
+
+    def parse_once(path: str, fs: Any, **options: Any) -> Any:
+        return once((path,), lambda: parse(path, fs, **options))
+
+    def look_up_once(fs: Any, path: str, keys: list[str] | None = None, **options: Any) -> Any:
+        return once((path, "keys", *(keys or ())), lambda: look_up(fs, path, keys, **options))
+
+    Output._get_hash_meta = hash_once
+    param.load_path, param.read_param_file = parse_once, look_up_once
     try:
         yield
     finally:
-        param.read_param_file = read
+        Output._get_hash_meta = hash_of
+        param.load_path, param.read_param_file = parse, look_up
 
 
 def _outputs(definition: Mapping[str, Any]) -> list[str]:
