@@ -188,14 +188,27 @@ def many_stages(folder: Path, runs: int) -> ManyStages:
 
 
 def idle(finished: Checkout, number: int) -> Figures:
-    """Nothing to do."""
+    """Nothing to do; and what it takes Snakemake to start, without this project."""
     engines = ["dvc status", "dvc repro", "snakemake --cores 4", "snakemake -n"]
     commands = [*engines, "make", "make verify"]
 
     def timed(command: str) -> Callable[[], Figures]:
         return lambda: iter([(command, finished.timed(*command.split()))])
 
-    yield from in_turn(number, [timed(command) for command in commands])
+    def of_one_rule() -> Figures:
+        checkout = one_rule(finished.folder.parent / "one rule")
+        yield "snakemake --cores 4, one rule", checkout.timed("snakemake", "--cores", "4")
+
+    yield from in_turn(number, [*map(timed, commands), of_one_rule])
+
+
+@cache
+def one_rule(folder: Path) -> Checkout:
+    """Lay out a folder with a Snakefile of one rule, which has nothing to do."""
+    folder.mkdir()
+    (folder / "Snakefile").write_text('rule made:\n    output:\n        touch("made"),\n')
+    (folder / "made").touch()
+    return Checkout(folder)
 
 
 def edited(finished: Checkout, number: int) -> Figures:
@@ -220,6 +233,16 @@ def edited(finished: Checkout, number: int) -> Figures:
                 "report": figures["wall"] - evaluated,
             },
         )
+
+
+def loading(finished: Checkout, number: int) -> Figures:
+    """Loading TensorFlow and nothing else: what each training and evaluation begins with."""
+    ways = {"pipeline": "from overfitting import determinism", "usual": "import keras, tensorflow"}
+
+    def loaded(way: str) -> Callable[[], Figures]:
+        return lambda: iter([(way, finished.timed("python", "-c", ways[way]))])
+
+    yield from in_turn(number, [loaded(way) for way in ways])
 
 
 def profile(finished: Checkout, number: int) -> Figures:
@@ -254,6 +277,7 @@ def attempts(finished: Checkout, number: int) -> Figures:
 SECTIONS = {
     "whole": whole,
     "training": training,
+    "loading": loading,
     "profile": profile,
     "seeds": seeds,
     "images": images,
