@@ -5,9 +5,9 @@ contents with `dvc.lock`. Snakemake would go by file times, which every `git che
 `dvc checkout` changes. So this module asks DVC once, when the Snakefile is read, and hands
 Snakemake a verdict file per stage that is new for a stale stage and old for a clean one.
 
-Only this module and `one_stage` import DVC. They lean on what DVC 3.67 keeps internal (`Repo`,
-`index`, `Stage.status`) and on how Snakemake 9.27 compares files; `tests/test_structure.py` says so
-when other versions are installed.
+Only this module and `one_stage` import DVC. They lean on what DVC 3.67 keeps internal (here `Repo`,
+`index`, `Stage.status`, and how it hashes files and looks up params) and on how Snakemake 9.27
+compares files; `tests/test_structure.py` says so when other versions are installed.
 """
 
 import hashlib
