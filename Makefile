@@ -5,7 +5,11 @@ BENCH ?=
 SOAK ?=
 AGREEMENT ?= 10x40
 BASE ?= main
+OPTIONS ?=
 BIN := .venv/bin
+BRIDGE := $(BIN)/python workflow/scripts/dvc_bridge
+# Stages call `python`, as everywhere in an activated environment.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # The first of these that TensorFlow has packages for; or choose: make PYTHON=/path/to/python
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
@@ -17,10 +21,11 @@ COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
 	--quiet --custom-compile-command 'make lock'
 
-.PHONY: all help test lint bench soak verify check review slurm remotes lock schema clean
+.PHONY: all help test lint bench soak verify check repair review push pull slurm remotes lock \
+	schema clean checkout site-cache
 .DEFAULT_GOAL := all
 
-all: .venv/installed ## run the pipeline on the real data; say where the report is
+all: site-cache ## run the pipeline on the real data; say where the report is
 	$(BIN)/snakemake --cores $(CORES)
 	@$(BIN)/python workflow/scripts/summary.py reports
 
@@ -34,28 +39,37 @@ test: .venv/installed-for-development ## run the whole test suite
 lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile
+	$(BIN)/snakefmt --check Snakefile workflow/scripts/dvc_bridge/rules.smk
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 
 soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; up to two hours
-	PYTHONPATH=workflow/scripts $(BIN)/python tests/soak.py $(SOAK)
+	PYTHONPATH=workflow/scripts:tests $(BIN)/python tests/soak.py $(SOAK)
 	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/test_agreement.py
 
 bench: .venv/installed ## measure speed and memory; about three hours
 	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)
 
-verify: .venv/installed ## read every file that DVC keeps; name what is damaged
-	@$(BIN)/python workflow/scripts/verify.py
+verify: site-cache ## read every file that DVC keeps; name what is corrupt
+	@$(BRIDGE) verify
 
-check: .venv/installed ## verify, and say whether both engines, reports and params agree
-	@$(BIN)/python workflow/scripts/verify.py; verified=$$?; \
-		$(BIN)/python workflow/scripts/check.py && exit $$verified
+check: site-cache ## verify, and say whether both engines, reports and params agree
+	@$(BRIDGE) verify; verified=$$?; $(BIN)/python workflow/scripts/check.py && exit $$verified
 
-review: .venv/installed ## Markdown for a pull request: what changed since BASE, what is noise
+repair: site-cache ## repair what a killed DVC has left
+	@$(BRIDGE) repair
+
+review: site-cache ## Markdown for a pull request: what changed since BASE, what is noise
 	@$(BIN)/python workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
 
-slurm remotes: .venv/installed-extras ## add what a Slurm cluster, or DVC remotes by SSH and S3, need
+push: ## push all results to a DVC remote, also those of past runs
+pull: ## pull them; OPTIONS="--remote NAME" for both
+push pull: site-cache
+	@$(BRIDGE) $@ $(OPTIONS)
+
+slurm: ## add what a Slurm cluster needs
+remotes: ## add what DVC remotes by SSH and S3 need
+slurm remotes: .venv/installed-extras
 
 lock: .venv/installed-for-development ## renew the locks after a change of pyproject.toml
 	$(LOCK) --upgrade --all-extras --group dev --output-file requirements-dev.txt
@@ -68,29 +82,46 @@ schema: .venv/installed ## renew what editors know of params.yaml
 clean: ## remove what can be made again, but for DVC's cache
 	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked
 
-.venv/bin/python:
+# Checked before anything is installed, as DVC would refuse it afterwards.
+checkout:
+	@{ git rev-parse --git-dir || test -e .git; } >/dev/null 2>&1 || { echo "error: $$PWD is not" \
+		"a Git repository, as after downloading a ZIP file; \`git init\` is enough" >&2; exit 1; }
+
+# What DVC remembers of files is pickled, by default in a folder that all users of a machine share.
+# DVC cannot write paths with accents or quotes into its configuration: then it is below the home.
+site-cache: .venv/installed
+	@folder="$$PWD/.venv/cache"; case "$$folder" in \
+		*[!A-Za-z0-9\ ._/@+~-]*) folder="$${XDG_CACHE_HOME:-$$HOME/.cache}/dvc-site-cache";; esac; \
+	grep -qsF "site_cache_dir = $$folder/dvc" .dvc/config.local || { mkdir -p "$$folder" && \
+		chmod 700 "$$folder" && $(BIN)/dvc config --quiet --local core.site_cache_dir "$$folder/dvc"; }
+
+.venv/bin/python: | checkout
 	@test -n "$(PYTHON)" || { echo "error: found no Python 3.11 to 3.13; install one," \
 		"or name it: make PYTHON=/path/to/python" >&2; exit 1; }
 	@echo "making .venv with $(PYTHON)"
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "error: $(PYTHON) cannot make virtual" \
 		"environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-.venv/environment: workflow/environment.pth | .venv/bin/python
-	@cp $< "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')"
-	@mkdir -p .venv/cache/dvc && mkdir -p -m 700 .venv/cache/dvc/repo # DVC would let everybody write there
+# Also where .venv was made by another tool, such as `uv venv`, which leaves pip out.
+.venv/pip: | .venv/bin/python
+	@$(BIN)/python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { echo \
+		"error: .venv has $$($(BIN)/python --version), not 3.11 to 3.13; remove it: rm -r .venv" >&2; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || \
+		{ echo "error: .venv has no pip, and none can be added; remove it: rm -r .venv" >&2; exit 1; }
+	@rm -f .venv/lib/python*/site-packages/environment.pth # of earlier versions
 	@touch $@
 
-.venv/installed: requirements.txt | .venv/environment
+.venv/installed: requirements.txt | .venv/pip
 	$(INSTALL) -r requirements.txt
 	$(COMPILE)
 	@touch $@
 
-.venv/installed-extras: requirements-extras.txt | .venv/environment
+.venv/installed-extras: requirements-extras.txt | .venv/pip
 	$(INSTALL) -r requirements-extras.txt
 	$(COMPILE)
 	@touch .venv/installed $@
 
-.venv/installed-for-development: requirements-dev.txt | .venv/environment
+.venv/installed-for-development: requirements-dev.txt | .venv/pip
 	$(INSTALL) -r requirements-dev.txt
 	$(COMPILE)
 	@touch .venv/installed $@

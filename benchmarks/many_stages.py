@@ -1,7 +1,7 @@
 """A checkout with many runs, all of them done, in which only the engines have work to do.
 
-The stages are stand-ins (tests/stand_in.py) and their results a few bytes, so that a plan of
-thousands of runs can be laid out in minutes; the engines and everything between them are real.
+The stages are stubs (tests/support/stub_stage.py) and their results a few bytes, so that a plan
+of thousands of runs can be laid out in minutes; the engines and everything between them are real.
 """
 
 import hashlib
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 from checkout import ROOT, Checkout
-from overfitting.lockfile import OPENING, Lock
+from dvc_bridge.lockfile import OPENING, LockText
 
 MODELS = ["baseline", "regularized"]
-STAND_INS = ["download", "subset", "corruptions", "train", "evaluate", "report"]
+STUB_STAGES = ["download", "subset", "corruptions", "train", "evaluate", "report"]
 RUNS = 5
 """So many are trained and evaluated anew to measure a job: as many as the smallest plan has."""
 CONTENT = b"a stand-in\n"
@@ -28,9 +28,9 @@ class ManyStages(Checkout):
         self.runs = runs
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
         (folder / ".venv").symlink_to(Path(sys.prefix))
-        for stage in STAND_INS:
+        for stage in STUB_STAGES:
             script = folder / "workflow" / "scripts" / f"{stage}.py"
-            shutil.copy(ROOT / "tests" / "stand_in.py", script)
+            shutil.copy(ROOT / "tests" / "support" / "stub_stage.py", script)
         seeds = list(range(runs // len(MODELS)))
         self.edit(lambda params: params.update(seeds=seeds, compare=MODELS))
         self.edit(lambda params: params["training"].update(epochs=1))
@@ -51,7 +51,7 @@ class ManyStages(Checkout):
         planning = self.timed("snakemake", "-n", *targets)["cpu"]
         jobs = self.timed("snakemake", "--cores", "all", *targets)["cpu"]
         jobs -= planning + sum(self.alone(*script) for script in scripts)
-        report = self.timed("python", "workflow/scripts/reproduce.py", "report")["cpu"]
+        report = self.timed("python", "workflow/scripts/dvc_bridge", "job", "report")["cpu"]
         return {"a job": jobs / len(scripts), "the report": report - self.alone("report")}
 
     def alone(self, script: str, *words: str) -> float:
@@ -61,7 +61,7 @@ class ManyStages(Checkout):
     def forget(self, stages: list[str]) -> None:
         """Take stages out of dvc.lock, and what DVC could restore them from out of its cache."""
         path = self.folder / "dvc.lock"
-        lock = Lock.read(path)
+        lock = LockText.read(path)
         for stage in stages:
             lock.put(stage, "")
         lock.write(path)
@@ -79,7 +79,7 @@ def pretend_that_all_is_done(folder: Path) -> None:
     from dvc_data.hashfile.hash_info import HashInfo
     from dvc_data.hashfile.meta import Meta
 
-    from overfitting.pipeline import read_once
+    from dvc_bridge.patches import reading_each_file_once, without_rwlock
 
     md5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
     repo = Repo(str(folder))
@@ -95,12 +95,13 @@ def pretend_that_all_is_done(folder: Path) -> None:
             path.write_bytes(CONTENT)
             out.hash_info, out.meta = HashInfo("md5", md5), Meta(size=len(CONTENT))
     entries = []
-    with repo.lock, read_once():
+    without_rwlock()
+    with repo.lock, reading_each_file_once():
         for stage in stages:
             stage.save_deps()
             entry = dumps_yaml({"stages": to_lockfile(stage)})
             entries.append(entry.removeprefix(OPENING))
-    Lock(stages="".join(entries)).write(folder / "dvc.lock")
+    LockText(stages="".join(entries)).write(folder / "dvc.lock")
 
 
 if __name__ == "__main__":

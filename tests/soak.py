@@ -20,8 +20,8 @@ import time
 from functools import partial
 from pathlib import Path
 
-from conftest import Project, make_project
-from test_faults import at_work, said, start
+from support.processes import at_work, said, start
+from support.project import Project, make_project
 
 from overfitting.files import PARTIAL
 from overfitting.params import load_yaml

@@ -1,7 +1,7 @@
 """Whatever users do, in whatever order: both engines agree, from contents.
 
-The stages are stand-ins (`stand_in.py`), the engines and the bridge between them are real. The
-suite takes a few steps and, in the end, a whole run; `AGREEMENT=20x50` in the environment makes
+The stages are stubs (`support/stub_stage.py`), the engines and the bridge between them are real.
+The suite takes a few steps and, in the end, a whole run; `AGREEMENT=20x50` in the environment makes
 it 20 times 50, or as many as are begun in an hour.
 """
 
@@ -15,11 +15,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from conftest import STAND_INS, made_afresh, make_stand_ins, reports
 from hypothesis import HealthCheck, Phase, assume, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from test_faults import at_work, start, wait_until
+from support.processes import at_work, start, wait_until
+from support.project import STUB_STAGES, made_afresh, make_stub_project, reports
 
 EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
 LAST_BEGINNING = time.monotonic() + 3600
@@ -41,7 +41,7 @@ VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
 ]
 WHOLE = [("snakemake", "--cores", "4"), ("dvc", "repro")]
 EDITED = [
-    *(f"workflow/scripts/{name}.py" for name in ("download", "train", "evaluate", "report")),
+    *(f"workflow/scripts/{name}.py" for name in ("params", "download", "train", "report")),
     *(f"workflow/scripts/overfitting/{name}.py" for name in ("params", "files", "figures")),
 ]
 
@@ -50,6 +50,7 @@ def downstream(stages: set[str], declared: dict[str, Any]) -> set[str]:
     """The stages and all that depend on them, by the picture in the README."""
     runs = [f"{model}-{seed}" for model in declared["compare"] for seed in declared["seeds"]]
     readers = {
+        "params": [],
         "download": ["subset"],
         "subset": ["corruptions", "report", *(f"train@{run}" for run in runs)],
         "corruptions": ["report", *(f"evaluate@{run}" for run in runs)],
@@ -78,7 +79,7 @@ class Users(RuleBasedStateMachine):
         """
         assume(begin and time.monotonic() < LAST_BEGINNING)
         self.scratch = Path(tempfile.mkdtemp(prefix="agreement-"))
-        self.project = make_stand_ins(self.scratch / "project é 'x")
+        self.project = make_stub_project(self.scratch / "project é 'x")
         self.project.snakemake()
         self.project.commit()
         self.project.git("branch", "other")
@@ -168,7 +169,7 @@ class Users(RuleBasedStateMachine):
         self.project.assert_up_to_date()
         assert reports(self.project.folder) == reports(made_afresh(self.project, self.scratch))
 
-    @rule(stage=st.sampled_from(STAND_INS), by_snakemake=st.booleans())
+    @rule(stage=st.sampled_from(STUB_STAGES), by_snakemake=st.booleans())
     def run_one_stage(self, stage: str, by_snakemake: bool) -> None:
         """With all that it needs; Snakemake knows the stages of a model and seed by their files."""
         if not by_snakemake:
@@ -197,7 +198,7 @@ class Users(RuleBasedStateMachine):
     @invariant()
     def engines_agree(self) -> None:
         """`snakemake -n` lists exactly what `dvc status` calls stale, and what depends on it."""
-        stale = set(self.project.status()) - {"params"}
+        stale = set(self.project.status())
         planned = self.project.planned()
         declared = self.project.params()
         assert planned == downstream(stale, declared), (stale, planned)

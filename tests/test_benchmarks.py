@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from conftest import ROOT
+from support.project import ROOT
 
 import checkout
 import machine

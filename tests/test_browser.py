@@ -10,8 +10,8 @@ from typing import Literal
 from urllib.parse import unquote
 
 import pytest
-from conftest import ROOT
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from support.project import ROOT
 
 from overfitting import pages
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT, Project
+from support.project import ROOT, Project
 
 from overfitting import datasets
 from overfitting.corruptions import (

@@ -8,9 +8,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Project, ran
+from support.project import BIN, Project, ran
 
 ALL = {
+    "params",
     "download",
     "subset",
     "corruptions",
@@ -20,7 +21,7 @@ ALL = {
     "evaluate@regularized-0",
     "report",
 }
-OF_REGULARIZED = {"train@regularized-0", "evaluate@regularized-0", "report"}
+OF_REGULARIZED = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
 
 
 def set_dropout(project: Project, rate: float) -> None:
@@ -130,7 +131,7 @@ def test_6_a_clone_that_pulls(quick: Project, tmp_path: Path) -> None:
     ("file", "stale", "rerun"),
     [
         # An equal result stops the wave: nothing is trained again.
-        ("workflow/scripts/subset.py", ALL - {"download"}, {"subset"}),
+        ("workflow/scripts/subset.py", ALL - {"params", "download"}, {"subset"}),
         (
             "workflow/scripts/overfitting/inference.py",
             {"evaluate@baseline-0", "evaluate@regularized-0", "report"},
@@ -161,12 +162,12 @@ def test_8_what_only_the_report_reads_edited(quick: Project, file: str) -> None:
 def test_9_models_and_seeds_come_and_go(quick: Project, tmp_path: Path) -> None:
     before = quick.metrics()
     quick.edit(lambda params: params["compare"].remove("regularized"))
-    assert ran(quick.repro()) == {"report"}
+    assert ran(quick.repro()) == {"params", "report"}
     quick.assert_up_to_date()
     assert quick.metrics() == {"baseline": before["baseline"]}
 
     quick.edit(lambda params: params["seeds"].append(3))
-    added = {"train@baseline-3", "evaluate@baseline-3", "report"}
+    added = {"params", "train@baseline-3", "evaluate@baseline-3", "report"}
     assert quick.planned() == added
     by_dvc = quick.copy(tmp_path / "by DVC" / "copy")
     assert ran(quick.snakemake()) == added
@@ -176,13 +177,13 @@ def test_9_models_and_seeds_come_and_go(quick: Project, tmp_path: Path) -> None:
 
     quick.edit(lambda params: params["compare"].append("dropout_only"))
     quick.edit(lambda params: params["seeds"].remove(3))
-    added = {"train@dropout_only-0", "evaluate@dropout_only-0", "report"}
+    added = {"params", "train@dropout_only-0", "evaluate@dropout_only-0", "report"}
     assert ran(quick.repro()) == added
     quick.assert_up_to_date()
     assert list(quick.metrics()) == ["baseline", "dropout_only"]
 
     quick.edit(lambda params: params.update(compare=["baseline", "regularized"]))
-    assert ran(quick.repro()) == {"report"}  # it was trained before
+    assert ran(quick.repro()) <= {"params", "report"}  # it was trained before
     quick.assert_up_to_date()
     assert quick.metrics() == before
 
@@ -244,23 +245,24 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
     assert "DIFFERS  remotes: others can read .dvc/config.local; `chmod 600" in done.stdout
     assert "params.yaml is not committed" in done.stdout
     assert "ok       Snakemake and DVC" in done.stdout
-    done = project.run("python", "workflow/scripts/verify.py", check=False)
+    done = project.run("python", "workflow/scripts/dvc_bridge", "verify", check=False)
     assert done.returncode == 1
     assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
 
 
 def test_make_check_finds_engines_that_differ(quick: Project) -> None:
     """A bridge that forgets a stage: DVC itself is asked as well."""
-    bridge = quick.folder / "workflow" / "scripts" / "overfitting" / "pipeline.py"
-    told = "        return stale\n"
+    bridge = quick.folder / "workflow" / "scripts" / "dvc_bridge" / "planner.py"
+    told = "PlannedStage(inputs, stale)"
     text = bridge.read_text()
     assert text.count(told) == 1
-    bridge.write_text(text.replace(told, '        return stale - {"report"}\n'))
+    forgotten = "PlannedStage(inputs, stale and stage.name != 'train@regularized-0')"
+    bridge.write_text(text.replace(told, forgotten))
     set_dropout(quick, 0.45)
     done = quick.run("python", "workflow/scripts/check.py", check=False)
     assert done.returncode == 1
-    assert "DIFFERS  Snakemake and DVC: only DVC would run report\n" in done.stdout
-    bridge.write_text(text.replace(told, '        return stale | {"subset"}\n'))
+    assert "DIFFERS  Snakemake and DVC: only DVC would run train@regularized-0\n" in done.stdout
+    bridge.write_text(text.replace(told, "PlannedStage(inputs, stale or stage.name == 'subset')"))
     done = quick.run("python", "workflow/scripts/check.py", check=False)
     assert "DIFFERS  Snakemake and DVC: only Snakemake would run subset\n" in done.stdout
 
@@ -280,7 +282,6 @@ def test_make_check_finds_a_report_of_other_models(quick: Project) -> None:
 def test_make_check_on_a_clone_without_data(project: Project, tmp_path: Path) -> None:
     clone = Project(tmp_path / "the clone")
     project.git("clone", "--quiet", str(project.folder), str(clone.folder))
-    for script in ("verify", "check"):
-        done = clone.run("python", f"workflow/scripts/{script}.py")
-        assert "DIFFERS" not in done.stdout
-        assert ("data files are not on this machine" in done.stdout) == (script == "verify")
+    verified = clone.run("python", "workflow/scripts/dvc_bridge", "verify").stdout
+    assert "data files are not on this machine" in verified
+    assert "DIFFERS" not in verified + clone.run("python", "workflow/scripts/check.py").stdout

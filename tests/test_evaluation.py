@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import Project
+from support.project import Project
 
 from overfitting import datasets, measures, robustness
 from overfitting.corruptions import CORRUPTIONS, all_severities

@@ -8,9 +8,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import MODELS
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from support.fake_results import MODELS
 
 from overfitting import (
     corruptions,

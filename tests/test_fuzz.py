@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import ruamel.yaml
-from conftest import ROOT
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.project import ROOT
 
 import check
 import corruptions
@@ -27,7 +27,6 @@ import schema
 import subset
 import summary
 import train
-import verify
 from overfitting import params
 from overfitting.datasets import load_examples, save_examples
 from overfitting.errors import UserError
@@ -140,7 +139,6 @@ SCRIPTS = {
     for script, count in (
         *((check, 1), (corruptions, 2), (download, 2), (evaluate, 11), (params_script, 2)),
         *((report, 7), (review, 1), (schema, 1), (subset, 5), (summary, 1), (train, 5)),
-        (verify, 1),
     )
 }
 ARGUMENTS = [

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from support.project import ROOT
 
 from overfitting import datasets, determinism, inference, networks, params, training  # isort: skip
 import lesson  # after determinism, whose settings must stand before TensorFlow is imported

@@ -4,7 +4,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from conftest import ROOT
+from support.project import ROOT
 
 from overfitting import pages, tables
 from overfitting.errors import UserError

@@ -18,9 +18,9 @@ from typing import Any
 
 import boto3
 import pytest
-from conftest import BIN, ROOT, Project, ran
 from dvc.config_schema import REMOTE_SCHEMAS
 from moto.server import ThreadedMotoServer
+from support.project import BIN, ROOT, Project, ran
 
 import check
 
@@ -40,6 +40,10 @@ def blocks(heading: str = "") -> list[str]:
 
 [MAKE_PRIVATE] = blocks()
 [PUSH, PULL, PULL_AND_RUN, STATUS] = blocks("Push and pull")
+BRIDGE = ("python", "workflow/scripts/dvc_bridge")
+OF_MAKE = {f"make {command}": " ".join((*BRIDGE, command)) for command in ("push", "pull")}
+"""What `make` runs; it would look for `.venv` in the checkout."""
+OF_REGULARIZED = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
 
 
 Files = Mapping[str, Callable[[], bytes]]
@@ -63,7 +67,7 @@ class Store:
 
     def type_in(self, project: Project, commands: str) -> str:
         """Run commands of the page as a person types them, in an activated environment."""
-        for shown, real in self.stands_for.items():
+        for shown, real in {**self.stands_for, **OF_MAKE}.items():
             commands = commands.replace(shown, real)
         path = os.pathsep.join([str(BIN), os.environ["PATH"]])
         commands = f'exec <<< "$TYPED"\n{commands}'
@@ -235,10 +239,10 @@ def set_other_params(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def past(finished_stand_ins: Project, tmp_path_factory: pytest.TempPathFactory) -> Past:
-    project = finished_stand_ins.copy(tmp_path_factory.mktemp("past") / "project")
+def past(finished_stubs: Project, tmp_path_factory: pytest.TempPathFactory) -> Past:
+    project = finished_stubs.copy(tmp_path_factory.mktemp("past") / "project")
     set_other_params(project)
-    assert ran(project.repro()) == {"train@regularized-0", "evaluate@regularized-0", "report"}
+    assert ran(project.repro()) == OF_REGULARIZED
     metrics = project.metrics()
     project.git("checkout", "--quiet", ".")
     project.run("dvc", "checkout")
@@ -337,7 +341,7 @@ def test_what_is_interrupted_the_same_command_finishes(
     ada.git("push", "--quiet")
     sent = whole(cached(ada))
 
-    killed_when(lambda: named_by_md5(store.contents()), ada, "push", "--run-cache")
+    killed_when(lambda: named_by_md5(store.contents()), ada, *BRIDGE, "push")
     assert whole(begun(store.contents())) < sent
     bob = clone(tmp_path, store)
     early = bob.run("dvc", "pull", check=False)  # in CI this ends the job
@@ -346,7 +350,7 @@ def test_what_is_interrupted_the_same_command_finishes(
     store.type_in(ada, PUSH)
     assert whole(store.contents()) == sent
 
-    killed_when(lambda: named_by_md5(cached(bob)), bob, "pull")
+    killed_when(lambda: named_by_md5(cached(bob)), bob, "dvc", "pull")
     assert whole(begun(cached(bob))) < sent
     store.type_in(bob, PULL)
     assert whole(cached(bob)) < sent  # which has past runs as well
@@ -354,10 +358,18 @@ def test_what_is_interrupted_the_same_command_finishes(
     assert bob.status() == {}
 
 
+@pytest.mark.parametrize("command", ["push", "pull"])
+def test_make_moves_the_run_cache_with_its_files(command: str) -> None:
+    make = ["make", "--dry-run", "--no-print-directory", command, "OPTIONS=--remote other"]
+    done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
+    asked = f".venv/bin/python workflow/scripts/dvc_bridge {command} --remote other"
+    assert done.stdout.splitlines()[-1] == asked
+
+
 def killed_when(condition: Callable[[], Any], project: Project, *command: str) -> None:
-    """Start a command of DVC and kill it, with all it has started, as soon as a condition holds."""
+    """Start a command and kill it, with all it has started, as soon as a condition holds."""
     process = subprocess.Popen(
-        [BIN / "dvc", *command],
+        [BIN / command[0], *command[1:]],
         cwd=project.folder,
         env=project.environment(),
         stdout=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from made_up import MODELS, STRESSED, checkout, write_run
+from support.fake_results import MODELS, STRESSED, checkout, write_run
 
 import report
 from overfitting import datasets, predictions, results, tables

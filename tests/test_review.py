@@ -10,7 +10,7 @@ import pytest
 import ruamel.yaml
 import scipy.special
 import scipy.stats
-from conftest import ROOT, Project
+from support.project import ROOT, Project
 
 from overfitting import measures, review
 from overfitting.corruptions import CORRUPTIONS

@@ -9,8 +9,16 @@ from pathlib import Path
 
 import psutil
 import pytest
-from conftest import ROOT, Project, made_afresh, make_project, make_stand_ins, ran, reports
-from slurm_cluster import NODES, Cluster, lacking, no_namespaces, wait_until
+from support.project import (
+    ROOT,
+    Project,
+    made_afresh,
+    make_project,
+    make_stub_project,
+    ran,
+    reports,
+)
+from support.slurm_cluster import NODES, Cluster, lacking, no_namespaces, wait_until
 
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking())
 
@@ -59,7 +67,7 @@ def jobs(project: Project, cluster: Cluster) -> dict[str, list[dict[str, str]]]:
 
 def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: Path) -> None:
     """The submitting process is killed in a training; one job fails, another takes much memory."""
-    project = make_stand_ins(tmp_path / "a shared folder")
+    project = make_stub_project(tmp_path / "a shared folder")
     (project.folder / ".venv").symlink_to(sys.prefix)
     script = project.folder / "workflow" / "scripts" / "evaluate.py"
     script.write_text(script.read_text().replace("\n\nif __name__", f"{MISHAPS}\n\nif __name__"))
@@ -83,7 +91,9 @@ def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: 
     project.assert_up_to_date()
     assert reports(project.folder) == reports(made_afresh(project, tmp_path))
     # What takes seconds was done here, and what takes long by Slurm, each once.
-    assert ran(said.read_text() + second) == {"download", "subset", "corruptions", "report"}
+    assert ran(said.read_text() + second) == {
+        *("params", "download", "subset", "corruptions", "report")
+    }
     done = jobs(project, cluster)
     assert set(done) == {
         *("train@baseline-0", "train@regularized-0"),
@@ -149,7 +159,7 @@ def test_nothing_is_left_of_a_cluster() -> None:
 
 
 def test_a_cluster_for_a_command() -> None:
-    command = [sys.executable, str(ROOT / "tests" / "slurm_cluster.py"), "--"]
+    command = [sys.executable, str(ROOT / "tests" / "support" / "slurm_cluster.py"), "--"]
     asked = ["sh", "-c", "sinfo --noheader --format=%D; exit 3"]
     done = subprocess.run([*command, *asked], capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (3, str(len(NODES)))

@@ -4,7 +4,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from conftest import Project
+from support.project import Project
 
 
 def test_snakemakes_report_has_categories_and_captions(project: Project) -> None:

@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ROOT / "workflow" / "scripts"
 PACKAGE = SCRIPTS / "overfitting"
+BRIDGE = SCRIPTS / "dvc_bridge"
 MODULES = sorted([*SCRIPTS.glob("*.py"), *PACKAGE.glob("*.py")])
 STAGES = ruamel.yaml.YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 WRITTEN_FOR = {"dvc": "3.67", "snakemake": "9.27"}
@@ -114,21 +115,56 @@ def test_a_quick_stage_does_without_tensorflow(stage: str) -> None:
     assert not loaded & {"tensorflow", "keras", "dvc", "snakemake"}
 
 
-def test_only_two_modules_know_an_engine() -> None:
-    users = {
-        engine: {
-            path.relative_to(SCRIPTS).as_posix()
-            for path in MODULES
-            if any(f"{name}.".startswith(f"{engine}.") for name in imported(path))
+def test_science_and_scripts_know_no_engine_and_no_bridge() -> None:
+    for path in MODULES:
+        roots = {name.partition(".")[0] for name in imported(path)}
+        assert not roots & {"dvc", "snakemake", "dvc_bridge", "scmrepo"}, named(path)
+
+
+def test_the_bridge_knows_nothing_of_this_pipeline() -> None:
+    """Neither its package nor its names; only what DVC and Snakemake bring along is imported."""
+    brought = {"dvc", "dvc_bridge", "psutil", "ruamel", "scmrepo", "snakemake", "zc"}
+    models = ruamel.yaml.YAML(typ="safe").load((ROOT / "params.yaml").read_text())["models"]
+    names = {"overfitting", "mnist", "keras", "tensorflow", "epoch", *models, "evaluate", "subset"}
+    own = {path.stem for path in BRIDGE.glob("*.py")}
+    for path in (path for path in BRIDGE.iterdir() if path.is_file()):
+        text = path.read_text(encoding="utf-8").lower()
+        assert not {name for name in names if name in text}, named(path)
+        if path.suffix == ".py":
+            modules = [name for name in imported(path) if not name.startswith("overfitting")]
+            roots = {name.partition(".")[0] for name in modules} - own
+            assert roots - set(sys.stdlib_module_names) <= brought, named(path)
+
+
+def test_only_one_module_changes_dvc() -> None:
+    """All assignments to attributes of modules and classes of DVC stand in `patches`."""
+    for path in BRIDGE.glob("*.py"):
+        if path.stem == "patches":
+            continue
+        of_dvc = {
+            alias.asname or alias.name
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dvc.")
+            for alias in node.names
         }
-        for engine in ("dvc", "snakemake", "overfitting.pipeline", "overfitting.one_stage")
-    }
-    assert users == {
-        "dvc": {"overfitting/pipeline.py", "overfitting/one_stage.py"},
-        "snakemake": set(),
-        "overfitting.pipeline": {"share.py", "verify.py"},  # and the Snakefile
-        "overfitting.one_stage": {"reproduce.py"},
-    }
+        for node in ast.walk(tree(path)):
+            for target in node.targets if isinstance(node, ast.Assign) else []:
+                root, _, attribute = ast.unparse(target).partition(".")
+                assert not (attribute and root in {"dvc", *of_dvc}), named(path)
+    text = (BRIDGE / "patches.py").read_text(encoding="utf-8")
+    assert text.count("Upstream: treeverse/dvc#") == text.count("Why: ") == 4
+
+
+def test_nothing_runs_because_of_where_it_lies() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    files = listed.stdout.splitlines()
+    assert not [name for name in files if name.endswith((".pth", "sitecustomize.py"))]
+    for name in files:
+        if name.endswith((".py", ".smk", "Snakefile", "Makefile")) and (ROOT / name).exists():
+            text = (ROOT / name).read_text(encoding="utf-8")
+            assert "orig_" + "argv" not in text, name
 
 
 def test_keras_is_imported_only_after_its_settings() -> None:
@@ -167,13 +203,9 @@ def test_nothing_loaded_can_run_code() -> None:
 
 def test_the_snakefile_has_a_rule_per_stage() -> None:
     text = (ROOT / "Snakefile").read_text()
-    kinds = r"^\s*(?:use )?(?:rule|checkpoint|module|subworkflow)\s+(\w+)"
-    rules = re.findall(kinds, text, flags=re.M)
-    assert sorted(rules) == sorted(
-        ["download", "subset", "corruptions", "train", "evaluate", "report"]
-    )
-    assert set(rules) == set(STAGES) - {"params"}  # which the Snakefile brings up to date itself
-    assert not re.search(r"^\s*include:", text, flags=re.M)
+    rules = re.findall(r"^(?:use rule \w+ as|rule) (\w+)", text, flags=re.M)
+    assert sorted(rules) == sorted(["all", *STAGES])
+    assert len(text.splitlines()) <= 130
 
 
 # Versions
@@ -254,10 +286,10 @@ def test_conda_is_asked_for_the_same() -> None:
 def test_the_engines_are_those_that_the_pipeline_was_written_for(engine: str) -> None:
     minor = WRITTEN_FOR[engine]
     assert version(engine).startswith(f"{minor}."), (
-        f"{engine} is {version(engine)}, but overfitting/pipeline.py and the Snakefile were "
+        f"{engine} is {version(engine)}, but workflow/scripts/dvc_bridge was "
         f"written for {minor} and lean on what it keeps internal. Run the whole test suite with "
         f"the new version; where it passes, raise {minor} here, in pyproject.toml, "
-        "workflow/environment.yaml and the docstring of pipeline.py, and run `make lock`; else "
+        "workflow/environment.yaml and the README of dvc_bridge, and run `make lock`; else "
         "stay with the old one"
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -270,11 +302,13 @@ def test_the_engines_are_those_that_the_pipeline_was_written_for(engine: str) ->
     assert not asked.specifier.contains(f"{major}.{int(second) + 1}.0")
 
 
-def test_the_pipeline_says_what_it_was_written_for() -> None:
-    said = ast.get_docstring(tree(PACKAGE / "pipeline.py")) or ""
+def test_the_bridge_says_what_it_was_written_for() -> None:
+    said = (BRIDGE / "README.md").read_text(encoding="utf-8")
     assert f"DVC {WRITTEN_FOR['dvc']}" in said
-    for path in re.findall(r"`(tests/\S+?)`", said):
-        assert (ROOT / path).exists(), f"pipeline.py names {path}, which does not exist"
+    assert f"Snakemake {WRITTEN_FOR['snakemake']}" in said
+    modules = {path.name for path in BRIDGE.iterdir() if path.suffix in {".py", ".smk"}}
+    described = set(re.findall(r"^\| `(\w+\.(?:py|smk))` \|", said, flags=re.M))
+    assert described == modules - {"__init__.py"}
 
 
 # Git and continuous integration
@@ -296,7 +330,7 @@ def ignored(path: str) -> bool:
         "data/params.checked",
         "models/baseline/0.weights.h5",
         "results/baseline/0/training.json",
-        ".snakemake/verdicts/report",
+        ".snakemake/dvc/stamps/report",
         "logs/train/baseline-0.log",
         "reports/.partial-1-report.md",
     ],

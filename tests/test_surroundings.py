@@ -3,11 +3,10 @@
 import os
 import shutil
 import stat
-import sys
 from pathlib import Path
 
 import pytest
-from conftest import BIN, Project, ran
+from support.project import BIN, Project, ran
 
 SNAKEMAKE = (str(BIN / "snakemake"), "--cores", "4")
 DVC = (str(BIN / "dvc"), "repro")
@@ -32,7 +31,8 @@ def test_without_a_home_and_accents(
     kept |= {"LC_ALL": "POSIX", "DVC_SITE_CACHE_DIR": project.environment()["DVC_SITE_CACHE_DIR"]}
     settings = [f"{name}={value}" for name, value in kept.items()]
     done = project.run("env", "-i", *settings, *command)
-    assert ran(done.stdout) == {"train@regularized-0", "evaluate@regularized-0", "report"}
+    trained = {"train@regularized-0", "evaluate@regularized-0"}
+    assert ran(done.stdout) == {"params", *trained, "report"}
     project.assert_up_to_date()
 
 
@@ -64,18 +64,30 @@ def test_with_files_from_the_future(quick: Project) -> None:
     quick.assert_up_to_date()
 
 
-def test_what_dvc_remembers_is_in_no_shared_folder(project: Project) -> None:
+@pytest.mark.parametrize("name", ["a checkout", "un été"])
+def test_make_keeps_what_dvc_remembers_out_of_shared_folders(
+    quick: Project, tmp_path: Path, name: str
+) -> None:
     """DVC pickles what it remembers, by default under /var/tmp: who writes there runs code here."""
-    said = project.run("env", "-u", "DVC_SITE_CACHE_DIR", str(BIN / "dvc"), "doctor").stdout
+    project = quick.copy(tmp_path / name)
+    venv = project.folder / ".venv"
+    (venv / "bin").mkdir(parents=True)
+    for program in ("python", "dvc"):
+        (venv / "bin" / program).symlink_to(BIN / program)
+    for mark in ("installed", "pip"):
+        (venv / mark).touch()
+    for _ in range(2):
+        project.run("env", "-u", "DVC_SITE_CACHE_DIR", f"HOME={tmp_path}", "make", "site-cache")
+    said = project.run("env", "-u", "DVC_SITE_CACHE_DIR", "dvc", "doctor").stdout
     [folder] = [
         Path(line.partition(": ")[2]) for line in said.splitlines() if "site_cache_dir" in line
     ]
-    assert folder.is_relative_to(Path(sys.prefix, "cache", "dvc"))
-    inside = [part for part in (folder, *folder.parents) if part.is_relative_to(Path(sys.prefix))]
-    modes = {part: stat.S_IMODE(part.stat().st_mode) for part in inside}
-    assert not [part for part, mode in modes.items() if mode & stat.S_IWOTH]
-    assert [part for part, mode in modes.items() if mode & 0o077 == 0], "open to the user's group"
-    shutil.rmtree(folder, ignore_errors=True)
+    private = venv / "cache" if name.isascii() else tmp_path / ".cache" / "dvc-site-cache"
+    assert folder.is_relative_to(private / "dvc")
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    local = project.folder / ".dvc" / "config.local"
+    assert local.read_text().count("site_cache_dir") == 1
+    project.run("dvc", "config", "--local", "core.checksum_jobs", "2")  # it can still be written
 
 
 def test_what_snakemake_keeps_is_its_users_alone(quick: Project, tmp_path: Path) -> None:

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import Project
+from support.project import Project
 
 import evaluate
 import report
 import subset
 import train
-import verify
+from dvc_bridge import integrity
+from dvc_bridge.errors import BridgeError
+from dvc_bridge.repository import open_to_look
 from overfitting.errors import UserError
 from overfitting.files import read_record, write_record
-from overfitting.pipeline import Pipeline
 
 SUBSETS = [f"data/subset/{name}.npz" for name in ("train", "test", "whole_test")]
 RAW = "data/raw/train-images-idx3-ubyte"
@@ -105,12 +106,12 @@ def faults(capsys: pytest.CaptureFixture[str]) -> list[str]:
     """What `make verify` finds."""
     capsys.readouterr()
     try:
-        verify.main([])
-    except UserError as error:
-        said = [*capsys.readouterr().out.splitlines(), str(error)]
-        return [line for line in said if "DIFFERS" in line] or said
-    assert "DIFFERS" not in capsys.readouterr().out
-    return []
+        status = integrity.verify(Path.cwd())
+    except BridgeError as error:
+        return [str(error)]
+    found = [line for line in capsys.readouterr().out.splitlines() if "DIFFERS" in line]
+    assert status == bool(found)
+    return found
 
 
 def middle(path: str) -> int:
@@ -146,14 +147,15 @@ def test_a_changed_byte_is_found_and_not_computed_with(
 
 @in_the_project
 def test_a_changed_byte_in_the_cache_is_found(capsys: pytest.CaptureFixture[str]) -> None:
-    for out in Pipeline().recorded_outs():
-        copy = Path(".dvc/cache/files/md5", out.md5[:2], out.md5[2:])
+    for out in open_to_look(Path.cwd()).index.outs:
+        md5 = out.hash_info.value
+        copy = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
         if copy.exists():
             break
     with Flipped(copy, middle(str(copy))):
         [found] = faults(capsys)
     assert found.startswith("DIFFERS  DVC's cache: ")
-    assert str(copy) in found and f"({out.path})" in found
+    assert str(copy) in found and f"({out.def_path})" in found
 
 
 @in_the_project
@@ -176,7 +178,7 @@ def test_a_changed_byte_in_dvc_lock_is_found(capsys: pytest.CaptureFixture[str])
             found = " ".join(faults(capsys))
             assert found, f"line {line}: {content.splitlines()[line - 1]!r} changed, not found"
             assert "dvc.lock" in found
-            assert "`git checkout dvc.lock`" in found or "run `snakemake --cores 4`" in found
+            assert "`git checkout HEAD dvc.lock`" in found or "run `snakemake --cores 4`" in found
 
 
 def places_of_each_kind(text: str) -> list[int]:
@@ -193,10 +195,11 @@ def places_of_each_kind(text: str) -> list[int]:
     return [chance.randrange(*part) for part in parts]
 
 
-def test_advice_mends_what_was_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_advice_fixes_what_was_found(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.folder)
     copies = [Path(WEIGHTS)]
-    [md5] = [out.md5 for out in Pipeline().recorded_outs() if out.path == WEIGHTS]
+    outs = open_to_look(project.folder).index.outs
+    [md5] = [out.hash_info.value for out in outs if out.def_path == WEIGHTS]
     copies.append(Path(".dvc/cache/files/md5", md5[:2], md5[2:]))
     before = copies[0].read_bytes()
     for copy in copies:
@@ -204,13 +207,13 @@ def test_advice_mends_what_was_found(project: Project, monkeypatch: pytest.Monke
         copy.chmod(0o644)
         copy.write_bytes(b"damaged")
         copy.chmod(mode)  # DVC trusts what nobody may write to
-    said = project.run("python", "workflow/scripts/verify.py", check=False).stdout
+    said = project.run("python", "workflow/scripts/dvc_bridge", "verify", check=False).stdout
     for copy in copies:
-        assert f"{copy} is not what" in said.replace(f"{project.folder}/", "")
+        assert f": {copy} is " in said.replace(f"{project.folder}/", "")
         copy.unlink()
     project.snakemake()
     assert [copy.read_bytes() for copy in copies] == [before] * 2
-    assert "DIFFERS" not in project.run("python", "workflow/scripts/verify.py").stdout
+    assert "DIFFERS" not in project.run("python", "workflow/scripts/dvc_bridge", "verify").stdout
 
 
 def test_a_record_that_was_changed_is_refused(tmp_path: Path) -> None:

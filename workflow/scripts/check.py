@@ -1,9 +1,12 @@
 """Say whether Snakemake, DVC, the reports, params.yaml and the last commit agree.
 
-Run by `make check`, after verify.py. Ends with status 1 where something disagrees. DVC is asked
+Run by `make check`. Ends with status 1 where something disagrees. DVC is asked
 itself, not through the bridge that tells Snakemake what is stale: so a fault of that would show.
 """
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 import argparse
 import json
 import re
@@ -51,18 +54,18 @@ def planned_by_snakemake() -> set[str]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"snakemake --dry-run failed:\n{done.stderr}")
-    return set(re.findall(r"reproduce\.py (\S+)", done.stdout + done.stderr))
+    return set(re.findall(r"dvc_bridge job (\S+)", done.stdout + done.stderr))
 
 
 def stale_by_dvc() -> set[str]:
     """Return the stages that `dvc status` names, and all that `dvc dag` draws downstream of them.
 
-    But for `params`, which Snakemake runs before it plans anything.
+    Only those of `dvc.yaml` and upstream of it, which `dvc repro` would run.
     """
-    *_, changed = asked_of_dvc("status", "--json").splitlines()  # after remarks
-    arrows = re.findall(r'"(.+)" -> "(.+)"', asked_of_dvc("dag", "--dot"))
+    *_, changed = asked_of_dvc("status", "--json", "--with-deps", "dvc.yaml").splitlines()
+    arrows = re.findall(r'"(.+)" -> "(.+)"', asked_of_dvc("dag", "--dot", "dvc.yaml"))
     stale: set[str] = set()
-    waiting = set(json.loads(changed)) - {"params"}
+    waiting = set(json.loads(changed))
     while waiting:
         stale |= waiting
         waiting = {later for earlier, later in arrows if earlier in waiting} - stale

@@ -1,5 +1,8 @@
 """Stage corruptions: the first test images, damaged in twelve ways, the same for every model."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from overfitting import corruptions, datasets, params
 from overfitting.arguments import Arguments
 from overfitting.console import run_script, start_log

@@ -1,5 +1,8 @@
 """Stage download: the four raw files of Fashion-MNIST, unzipped, their contents verified."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from overfitting import checksums, params, sources
 from overfitting.arguments import Arguments
 from overfitting.console import run_script, start_log

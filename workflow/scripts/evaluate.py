@@ -1,5 +1,8 @@
 """Stage evaluate: one trained model, one seed, measured in inference mode."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from functools import partial
 from pathlib import Path
 from typing import Any

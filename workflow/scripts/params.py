@@ -5,6 +5,9 @@ stage depends on the whole file and stands before all others; its output never c
 that an edit makes no other stage stale than those that read what was edited.
 """
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from overfitting import params
 from overfitting.arguments import Arguments
 from overfitting.console import run_script

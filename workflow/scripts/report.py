@@ -1,5 +1,8 @@
 """Stage report: the results of all runs as tables, figures, a page and its Markdown twin."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

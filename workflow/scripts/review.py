@@ -5,6 +5,9 @@ those that dvc.lock records, read from DVC's cache; what the cache lacks of the 
 fetched from the default remote, if there is one, into a temporary folder.
 """
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 import argparse
 import json
 import signal

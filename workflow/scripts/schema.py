@@ -1,5 +1,8 @@
 """Write the JSON Schema of params.yaml, from which editors complete and check its keys."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 import json
 
 from overfitting.arguments import Arguments

@@ -1,5 +1,8 @@
 """Stage subset: the first images of the training and of the test set, and the whole test set."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from pathlib import Path
 
 import numpy as np

@@ -1,5 +1,8 @@
 """Say where the report is and print its gap table; the end of `make`."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 import argparse
 from pathlib import Path
 

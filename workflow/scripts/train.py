@@ -1,5 +1,8 @@
 """Stage train: one model, one seed; its weights and the history of its training."""
 
+import overfitting.check_environment  # noqa: F401
+
+# isort: split
 from overfitting import datasets, params
 from overfitting.arguments import Arguments
 from overfitting.console import native_messages_in_log, run_script, start_log

@@ -15,6 +15,8 @@ import psutil
 
 from .errors import UserError
 
+SHELLS = {"sh", "bash", "dash", "zsh", "fish"}
+
 
 def start_log(stage: str, run: str = "") -> logging.Logger:
     """Return a logger that writes to the terminal and to `logs/STAGE[/RUN].log`.
@@ -55,18 +57,12 @@ def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
         os.close(terminal)
 
 
-SNAKEMAKE_PID = "OVERFITTING_SNAKEMAKE_PID"
-"""The variable in which the Snakefile tells its jobs, and their scripts, who waits for them."""
-
-
 def run_script(main: Callable[[list[str]], None]) -> None:
-    """Run a script's `main(argv)`; a fault that the user can mend ends it in one line.
+    """Run a script's `main(argv)`; an error that the user can fix ends it in one line.
 
-    Under DVC the script also ends when DVC is killed, as nobody would record what it writes, and
-    when the Snakemake is killed that had DVC run it, as nobody waits for it any more.
+    The script ends with the program that started it, as nobody would use what it writes.
     """
-    if "DVC_STAGE" in os.environ:
-        threading.Thread(target=_end_with_parents, daemon=True).start()
+    end_with_caller()
     try:
         main(sys.argv[1:])
     except UserError as error:
@@ -103,19 +99,25 @@ def _fail(message: str) -> None:
     sys.exit(1)
 
 
-def _end_with_parents() -> None:
-    """End this process once one is gone that started it: DVC, a shell between, Snakemake."""
-    parents = psutil.Process().parents()[:2]
-    shell_between = parents[0].name() in {"sh", "bash", "dash", "zsh", "fish"}
-    watched = parents if shell_between else parents[:1]
-    if snakemake := os.environ.get(SNAKEMAKE_PID):
-        try:
-            watched.append(psutil.Process(int(snakemake)))
-        except psutil.NoSuchProcess:  # killed before this process had begun
-            os.kill(os.getpid(), signal.SIGKILL)
-    while all(_alive(parent) for parent in watched):
+def end_with_caller() -> None:
+    """End this process, at once, when the program that started it has ended, however that happens.
+
+    A shell that ran this process for that program does not count. One that leads a session does:
+    there somebody started this by hand, and may want it to go on when the terminal is closed.
+    """
+    callers = psutil.Process().parents()[:2]
+    if callers and callers[0].name() in SHELLS:
+        if os.getsid(callers[0].pid) == callers[0].pid:
+            return
+        callers = callers[1:]
+    if callers:
+        threading.Thread(target=_end_with, args=callers[:1], daemon=True).start()
+
+
+def _end_with(caller: psutil.Process) -> None:
+    while _alive(caller):
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGKILL)  # at once; the next writer removes temporary files
+    os.kill(os.getpid(), signal.SIGKILL)  # the next writer removes temporary files
 
 
 def _alive(process: psutil.Process) -> bool:

@@ -193,7 +193,7 @@ def effective_training(training: Training, model: Model) -> Training:
     return training.model_copy(update=model.training.model_dump(exclude_none=True))
 
 
-def read(path: Path) -> Params:
+def read(path: Path = Path("params.yaml")) -> Params:
     """Read and check `params.yaml`.
 
     Raises:

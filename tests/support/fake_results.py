@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import ruamel.yaml
-from conftest import ROOT
 
 from overfitting import datasets, measures, robustness
 from overfitting.corruptions import CORRUPTIONS, all_severities
 from overfitting.files import write_record
 from overfitting.params import load_yaml
+from support.project import ROOT
 
 TEST, TRAIN, STRESSED = 60, 80, 6
 MODELS = list(load_yaml(ROOT / "params.yaml")["models"])

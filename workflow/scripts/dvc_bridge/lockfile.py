@@ -1,9 +1,9 @@
-"""dvc.lock as text: the entry of one stage is read or replaced without parsing those of the others.
+"""A dvc.lock as text: the entry of one stage is read or replaced without parsing the others.
 
-DVC parses the whole file when it starts, and parses and writes it anew at the end of every stage.
-That takes as long as there are stages: with a hundred times as many, a run would cost ten thousand
-times as much. DVC always writes the same form: under `stages:`, a line a stage at two spaces, and
-what belongs to it further in.
+DVC parses the whole file when it starts, and parses and writes it again at the end of each stage.
+That takes time in proportion to the number of stages, for each stage. DVC always writes the same
+layout: below `stages:`, a line with the name of each stage, indented by two spaces, and its entry
+indented further.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import write_text
+from .files import atomic_write
 
 HEAD = "schema: '2.0'\n"
 OPENING = "stages:\n"
@@ -23,21 +23,21 @@ NEXT = re.compile(r"^ {0,2}\S", re.MULTILINE)
 
 
 @dataclass
-class Lock:
-    """The text of a dvc.lock, in three parts; together they are the whole."""
+class LockText:
+    """The text of a dvc.lock in three parts: what precedes the stages, the stages, the rest."""
 
     head: str = HEAD
     stages: str = ""
     tail: str = ""
 
     @classmethod
-    def read(cls, path: Path) -> "Lock":
-        """Read a dvc.lock; one that is not there has no stages."""
+    def read(cls, path: Path) -> "LockText":
+        """Read a dvc.lock; one that does not exist has no stages."""
         return cls.of(path.read_text(encoding="utf-8") if path.is_file() else "")
 
     @classmethod
-    def of(cls, text: str) -> "Lock":
-        """Take the text of a dvc.lock apart."""
+    def of(cls, text: str) -> "LockText":
+        """Split the text of a dvc.lock into its parts."""
         if not text:
             return cls()
         head, _, rest = text.replace("stages: {}\n", OPENING).partition(OPENING)
@@ -46,8 +46,8 @@ class Lock:
         return cls(head, rest[:middle], rest[middle:])
 
     def write(self, path: Path) -> None:
-        """Write it, whole or not at all, which DVC itself does not."""
-        write_text(path, str(self))
+        """Write it atomically, which DVC itself does not do."""
+        atomic_write(path, str(self))
 
     def __str__(self) -> str:
         return f"{self.head}{OPENING}{self.stages}{self.tail}"
@@ -57,17 +57,17 @@ class Lock:
         return NAME.findall(self.stages)
 
     def entry(self, name: str) -> str:
-        """Return the lines of a stage; none if it has no such stage."""
+        """Return the lines of a stage, or an empty text if there is no such stage."""
         start, end = self._place(name)
         return self.stages[start:end]
 
     def put(self, name: str, entry: str) -> None:
-        """Put lines in the place of a stage's; behind all others if it has no such stage."""
+        """Replace the lines of a stage, or append them if there is no such stage."""
         start, end = self._place(name)
         self.stages = self.stages[:start] + entry + self.stages[end:]
 
-    def in_order(self, names: Iterable[str]) -> None:
-        """Put the stages that are named first, in that order; the others stay behind them."""
+    def sort(self, names: Iterable[str]) -> None:
+        """Sort the named stages to the front, in that order; the others follow as they are."""
         starts = [*(found.start() for found in NAME.finditer(self.stages)), len(self.stages)]
         entries = {
             name: self.stages[start:end]

@@ -1,0 +1,98 @@
+"""What Snakemake must know of a `dvc.yaml`: the stages, what they read, and which are stale.
+
+The Snakemake that a user starts asks DVC (see `planner`) and writes the answer down. Its jobs,
+which on a cluster are processes of their own, read it from there, without DVC.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ruamel.yaml
+
+from .errors import BridgeError
+from .files import atomic_write
+
+PIPELINE = "dvc.yaml"
+PLAN = Path(".snakemake", "dvc", "plan.json")
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage as Snakemake needs it."""
+
+    inputs: dict[str, list[str]]
+    """The addresses of the stages upstream, each with those of its outs that this stage reads."""
+    stale: bool
+    """Whether DVC would run it, or a stage upstream of it."""
+
+    def files(self) -> list[str]:
+        """Return the outs of other stages that it reads."""
+        return [path for paths in self.inputs.values() for path in paths]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The stages that `dvc repro` would look at, in its order."""
+
+    stages: dict[str, PlannedStage]
+    """By address: as `dvc repro` takes a stage, such as `train@a-0` or `sub/dvc.yaml:train`."""
+    lock_order: dict[str, list[str]]
+    """For each dvc.lock, by its relative path, the order in which `dvc repro` would leave it."""
+    machine: str
+    """Where process numbers mean the same as in the process that made the plan."""
+
+    def stale(self) -> list[str]:
+        """Return the addresses of the stages that must run, or be looked at by DVC again."""
+        return [address for address, stage in self.stages.items() if stage.stale]
+
+    def write(self) -> None:
+        """Write it for the jobs of this run."""
+        atomic_write(PLAN, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls) -> "Plan":
+        """Read the plan of the Snakemake that a user started last.
+
+        Raises:
+            BridgeError: there is none.
+        """
+        try:
+            written = json.loads(PLAN.read_text(encoding="utf-8"))
+            stages = {
+                address: PlannedStage(**stage) for address, stage in written["stages"].items()
+            }
+            return cls(**written | {"stages": stages})
+        except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+            raise BridgeError(f"{PLAN} is missing: jobs are started by Snakemake") from None
+
+
+def require_project(root: Path) -> None:
+    """Refuse a folder without a DVC project; nothing may be written there.
+
+    Raises:
+        BridgeError: it has no `.dvc` or no `dvc.yaml`.
+    """
+    lacking = [name for name in (".dvc", PIPELINE) if not (root / name).exists()]
+    if lacking:
+        raise BridgeError(
+            f"{root} has no {' and no '.join(lacking)}; start Snakemake in the folder of a DVC "
+            "project, or name that folder with --directory"
+        )
+
+
+def read_definitions(root: Path) -> dict[str, Any]:
+    """Return the stages as they are written in `dvc.yaml`, with templates such as `${item.x}`.
+
+    Raises:
+        BridgeError: the file is no valid YAML, or has no stages.
+    """
+    try:
+        content = ruamel.yaml.YAML(typ="safe").load(root / PIPELINE)
+    except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:
+        raise BridgeError(f"{PIPELINE} is no valid YAML: {' '.join(str(error).split())}") from None
+    stages = content.get("stages") if isinstance(content, dict) else None
+    if not isinstance(stages, dict):
+        raise BridgeError(f"{PIPELINE} has no stages")
+    return stages

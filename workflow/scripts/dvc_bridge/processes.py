@@ -1,0 +1,61 @@
+"""Telling which processes are still at work, here and on other machines."""
+
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import psutil
+
+POLL_SECONDS = 0.5
+SNAKEMAKE_PID = "DVC_BRIDGE_SNAKEMAKE_PID"
+"""The variable in which Snakemake tells its jobs which process waits for them."""
+
+
+def machine() -> str:
+    """Return what process numbers are valid in: this host and, on Linux, this PID namespace."""
+    namespace = Path("/proc/self/ns/pid")
+    return f"{socket.gethostname()} {namespace.readlink() if namespace.is_symlink() else ''}"
+
+
+def is_at_work(pid: int, command: str) -> bool:
+    """Tell whether a process is still the one that was started by a command.
+
+    A process that was killed keeps its number until its parent asks for its status, which in many
+    containers nobody does; afterwards the number may pass to another program.
+
+    Args:
+        pid: the number of the process.
+        command: its `sys.argv`, joined by spaces, as DVC records it.
+    """
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        running = " ".join(process.cmdline())
+    except psutil.AccessDenied:
+        return True  # somebody else's
+    except (psutil.Error, ValueError):
+        return False
+    program, _, arguments = command.partition(" ")
+    return running.endswith(arguments or Path(program).name)
+
+
+def end_with(pid: int) -> None:
+    """End this process as soon as another one has ended, however that happens.
+
+    A job must not outlive the Snakemake that waits for it.
+    """
+
+    def watch() -> None:
+        try:
+            process = psutil.Process(pid)
+            while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+                time.sleep(POLL_SECONDS)
+        except psutil.NoSuchProcess:
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,322 @@
+"""What a Snakefile uses of this package: inputs and outputs of a rule for each stage of `dvc.yaml`.
+
+Each rule has, beside the outs of its stage, one more output: its stamp, an empty file that stands
+for "DVC has looked at this stage". Its inputs are the stamps of the stages upstream, so that rules
+are connected even where stages have no outs. All stamps get the oldest possible time, so no job
+runs because of file times. Which jobs must run is DVC's answer alone, handed to Snakemake as
+`--forcerun` would hand it over.
+
+DVC is asked when Snakemake builds its graph of jobs, in the first input function. Only then is it
+known whether this is a real run, which waits for its turn and repairs what a killed run left, or
+whether somebody only looks (`--dry-run`, `--dag`, `--summary`, `--report`), which waits for nobody
+and changes nothing.
+"""
+
+import csv
+import gc
+import os
+import re
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snakemake.io import ancient, report, touch
+from snakemake.ioflags import update
+from snakemake.settings.types import RerunTrigger
+
+from . import locks
+from .errors import BridgeError
+from .plan import Plan, read_definitions, require_project
+from .processes import SNAKEMAKE_PID
+
+STAMPS = Path(".snakemake", "dvc", "stamps")
+OTHERS = Path(".snakemake", "dvc", "others")
+"""Stamps of stages without a rule of their own: apart, so that no two rules make the same file."""
+BENCHMARKS = Path("logs", "benchmarks")
+ITEM = re.compile(r"\$\{\{\s*item\.(\w+)\s*\}\}")
+"""Where the definition of a stage with a `matrix` takes one of its values, braces doubled."""
+
+
+class Bridge:
+    """The stages of the `dvc.yaml` in the current folder, for the rules of a Snakefile.
+
+    Methods take the name of a stage in `dvc.yaml`. Without one they are for a rule with the
+    wildcard `{stage}`, which runs every stage that has no rule of its own (`rules.smk`).
+
+    Args:
+        workflow: Snakemake's object of that name, which every Snakefile has.
+        environment: a file that describes a conda environment, for the stages without a rule.
+    """
+
+    def __init__(self, workflow: Any, environment: str | None = None) -> None:
+        self._workflow = workflow
+        self.environment = environment and str(Path.cwd() / environment)
+        self._root = Path.cwd()
+        self._with_rule: set[str] = set()
+        with _errors_in_one_line():
+            require_project(self._root)
+            self._definitions = read_definitions(self._root)
+        os.environ[SNAKEMAKE_PID] = str(os.getpid())
+
+    def targets(self, _wildcards: Any) -> list[str]:
+        """Return the inputs of `rule all`: a stamp for each stage that `dvc repro` looks at."""
+        return [str(self._stamp(address)) for address in self._plan.stages]
+
+    def inputs(self, stage: str | None = None) -> Callable[[Any], list[str]]:
+        """Return the input function of a rule: stamps of the stages upstream, and their outs."""
+
+        def of_job(wildcards: Any) -> list[str]:
+            address = _filled(self._address(stage), wildcards)
+            planned = self._plan.stages.get(address)
+            if not planned:
+                sys.exit(f"error: dvc.yaml and its params have no stage {address}")
+            read = [(above, path) for above, outs in planned.inputs.items() for path in outs]
+            return [
+                *(str(self._stamp(above)) for above in planned.inputs),
+                *(ancient(path) for above, path in read if _name(above) in self._with_rule),
+            ]
+
+        return of_job
+
+    def outputs(self, stage: str | None = None) -> list[str]:
+        """Return the outputs of a rule: its stamp, and the outs of the stage.
+
+        An out with a category in its `meta.snakemake` is shown in Snakemake's report.
+        """
+        if stage is None:
+            return [touch(str(OTHERS / "{stage}"))]
+        self._with_rule.add(stage)
+        stamp = touch(str(STAMPS / self._address(stage)))
+        return [stamp, *(_flagged(path, meta) for path, meta in self._outs(stage))]
+
+    def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
+        """Return the params of a rule, as functions of its wildcards.
+
+        Returns:
+            `stage`: the address of its stage; `message`: the `desc` of its stage.
+        """
+        address = self._address(stage)
+        text = _with_wildcards(self._definition(stage).get("desc", f"Stage {stage}"))
+        return {
+            "stage": lambda wildcards: _filled(address, wildcards),
+            "message": lambda wildcards: _filled(text, wildcards),
+        }
+
+    def command(self) -> str:
+        """Return the shell command of the rule with the wildcard `{stage}`."""
+        package = shlex.quote(os.path.relpath(Path(__file__).parent))
+        return f"python {package} job {{wildcards.stage:q}} 2>&1 | tee {{log:q}}"
+
+    @property
+    def local_rules(self) -> list[str]:
+        """The stages with `local` in their `meta.snakemake`, not to be submitted to a cluster."""
+        return [
+            name for name in sorted(self._with_rule) if _meta(self._definition(name)).get("local")
+        ]
+
+    def provenance(self) -> dict[str, Any]:
+        """Return what Snakemake's report may say of a run.
+
+        Returns:
+            `commit`: the current commit, shortened, or an empty text without Git.
+            `benchmarks`: a dict for each stage that Snakemake ran last: its name, and the columns
+            of Snakemake's benchmark files.
+        """
+        paths = sorted(BENCHMARKS.rglob("*.tsv"))
+        return {
+            "commit": self._commit() if self._workflow.is_main_process else "",
+            "benchmarks": [
+                {"stage": path.relative_to(BENCHMARKS).with_suffix("").as_posix(), **row}
+                for path in paths
+                for row in csv.DictReader(path.open(encoding="utf-8"), delimiter="\t")
+            ],
+        }
+
+    def finish(self) -> None:
+        """After a run: let DVC know the files as its own that Snakemake has touched.
+
+        Else `dvc checkout` of a commit without them could not remove them.
+        """
+        with _errors_in_one_line(), self._repo.lock:
+            stages = {stage.addressing: stage for stage in self._repo.index.stages}
+            for address in self._plan.stale():
+                for out in stages[address].outs:
+                    if out.use_cache and out.exists:
+                        self._repo.state.save_link(out.fs_path, out.fs)
+
+    @cached_property
+    def _plan(self) -> Plan:
+        with _errors_in_one_line():
+            if not self._workflow.is_main_process:  # a job on a cluster
+                return Plan.read()
+            plan = self._plan_run() if self._is_run() else self._plan_look()
+            self._hand_over(plan)
+        # What is loaded by now stays until the end. Python would search it for garbage, again and
+        # again: a fifth of the time in which Snakemake finds that there is nothing to do.
+        gc.freeze()
+        return plan
+
+    def _is_run(self) -> bool:
+        workflow = self._workflow
+        return workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
+
+    def _plan_run(self) -> Plan:
+        """Wait for this run's turn, repair what a killed one left, and ask DVC."""
+        from . import planner, recovery, repository
+
+        with _interruptible():
+            locks.hold_run(
+                self._root,
+                lambda holder: _say(f"another run is at work in this folder ({holder}); waiting"),
+            )
+        for sentence in recovery.repair(self._root):
+            _say(sentence)
+
+        def ask() -> Plan:
+            self._repo = repository.open_project(self._root)
+            repository.wait_for_dvc(self._repo, _say)
+            with self._repo.lock:
+                return planner.make_plan(self._repo)
+
+        try:
+            plan = ask()
+        except BridgeError:
+            sentences = recovery.repair(self._root, everywhere=True)
+            if not sentences:
+                raise
+            for sentence in sentences:
+                _say(sentence)
+            plan = ask()
+        plan.write()
+        _bring_back_from_the_future(path for s in plan.stages.values() for path in s.files())
+        self._workflow.persistence.cleanup_locks()  # of a killed run: no other is at work now
+        Path(".snakemake", "locks").mkdir(exist_ok=True)  # removed by that, and needed
+        return plan
+
+    def _plan_look(self) -> Plan:
+        """Ask DVC without waiting for anybody."""
+        from . import planner, repository
+
+        def ask() -> Plan:
+            return planner.make_plan(repository.open_to_look(self._root))
+
+        return repository.read_without_lock(self._root, ask)
+
+    def _hand_over(self, plan: Plan) -> None:
+        """Make Snakemake run the stale stages and no others, whatever its settings say."""
+        for folder in (STAMPS, OTHERS):
+            folder.mkdir(parents=True, exist_ok=True)
+        STAMPS.parents[1].chmod(0o700)  # Snakemake keeps pickles there, and lets a group write
+        for address in plan.stages:
+            stamp = self._stamp(address)
+            stamp.parent.mkdir(parents=True, exist_ok=True)
+            stamp.touch()
+            os.utime(stamp, (0, 0))
+        dag = self._workflow.dag
+        dag.forcefiles.update(str(self._stamp(address)) for address in plan.stale())
+        dag.ignore_incomplete = True  # files are whole or absent, and DVC compares contents
+        self._workflow.dag_settings.rerun_triggers = {RerunTrigger.MTIME}
+
+    def _stamp(self, address: str) -> Path:
+        return (STAMPS if _name(address) in self._with_rule else OTHERS) / address
+
+    def _address(self, stage: str | None) -> str:
+        """Return the address of a rule's stage, with wildcards where a matrix has its values."""
+        if stage is None:
+            return "{stage}"
+        items = "-".join(f"{{{item}}}" for item in self._items(stage))
+        return f"{stage}@{items}" if items else stage
+
+    def _items(self, stage: str) -> list[str]:
+        return list(self._definition(stage).get("matrix", {}))
+
+    def _definition(self, stage: str) -> dict[str, Any]:
+        if stage not in self._definitions:
+            sys.exit(f"error: the Snakefile has a rule for {stage}, but dvc.yaml has no such stage")
+        return self._definitions[stage]
+
+    def _outs(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Give the outs of a stage, with wildcards, and what `meta.snakemake` says of each."""
+        definition = self._definition(stage)
+        for kind in ("outs", "metrics", "plots"):
+            for entry in definition.get(kind, []):
+                [(path, about)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
+                path = os.path.normpath(Path(definition.get("wdir", "."), path))
+                yield _with_wildcards(path), _meta(about or {})
+
+    def _commit(self) -> str:
+        from dvc.scm import SCM, SCMError
+
+        try:
+            return SCM(str(self._root)).get_rev()[:7]
+        except SCMError:
+            return ""
+
+
+def _name(address: str) -> str:
+    """Return the name of the stage in `dvc.yaml` that an address belongs to."""
+    return address.partition("@")[0]
+
+
+def _meta(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return what is written for Snakemake in the free `meta` of a stage or an out."""
+    meta = entry.get("meta")
+    return (meta.get("snakemake") if isinstance(meta, dict) else None) or {}
+
+
+def _with_wildcards(text: str) -> str:
+    """Put Snakemake's wildcards in place of DVC's `${item.…}`."""
+    return ITEM.sub(r"{\1}", text.replace("{", "{{").replace("}", "}}"))
+
+
+def _filled(text: str, wildcards: Any) -> str:
+    return text.format(**dict(wildcards.items()))
+
+
+def _flagged(path: str, meta: dict[str, Any]) -> str:
+    """Flag an out as one that DVC replaces itself, and for Snakemake's report."""
+    out = update(path)
+    if "category" not in meta:
+        return out
+    labels = {"shows": Path(path).stem.replace("_", " "), "as": Path(path).suffix[1:]}
+    return report(out, category=meta["category"], caption=meta.get("caption"), labels=labels)
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except (BridgeError, OSError) as error:
+        sys.exit(f"error: {error}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end this at once; Snakemake's event loop would first finish what it is doing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _bring_back_from_the_future(paths: Iterable[str]) -> None:
+    """Give files whose time is to come the present one, as after a clock that was set back.
+
+    Snakemake fails a job, and removes what it made, where an input is newer.
+    """
+    now = time.time()
+    for path in set(paths):
+        with suppress(FileNotFoundError):
+            if Path(path).stat().st_mtime > now:
+                os.utime(path)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
