@@ -3,6 +3,8 @@
 import os
 import shutil
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,65 @@ def test_what_snakemake_keeps_is_its_users_alone(quick: Project, tmp_path: Path)
     for path in home.rglob("*"):
         assert not path.stat().st_mode & (stat.S_IWOTH | stat.S_IWGRP), f"{path} is open to others"
     assert not list(temporary.iterdir())
+
+
+def make(project: Project, *targets: str) -> subprocess.CompletedProcess[str]:
+    """`make`, as somebody types it who has activated nothing."""
+    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "VIRTUAL_ENV")}
+    return subprocess.run(
+        ["make", "--no-print-directory", *targets],
+        cwd=project.folder,
+        env=kept,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_make_refuses_a_folder_without_git_before_it_installs_anything(quick: Project) -> None:
+    """As after downloading a ZIP file; `git init` is enough."""
+    shutil.rmtree(quick.folder / ".git")
+    for target in ("all", "test", "check"):
+        done = make(quick, target)
+        assert done.returncode
+        first, _ = done.stdout.splitlines()
+        assert first.startswith(f"error: {quick.folder} is not a Git repository")
+        assert first.endswith("`git init` is enough")
+    assert not (quick.folder / ".venv").exists()
+    quick.git("init", "--quiet")
+    assert make(quick, "checkout").returncode == 0
+
+
+def test_make_takes_a_venv_without_pip(quick: Project) -> None:
+    """As `uv venv` makes it; and one of another Python is refused in a line."""
+    venv = quick.folder / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
+    left = next(venv.glob("lib/python*/site-packages")) / "environment.pth"
+    left.write_text("import os\n")  # of an earlier version of this project
+    assert make(quick, ".venv/pip").returncode == 0
+    assert quick.run(str(venv / "bin" / "python"), "-m", "pip", "--version").returncode == 0
+    assert not left.exists()
+    (venv / "pip").unlink()
+    python = venv / "bin" / "python"
+    python.unlink()
+    python.write_text("#!/bin/sh\n[ $1 = --version ] && echo Python 3.9.1; exit 1\n")
+    python.chmod(0o755)
+    done = make(quick, ".venv/pip")
+    assert done.returncode
+    assert done.stdout.splitlines()[0] == (
+        "error: .venv has Python 3.9.1, not 3.11 to 3.13; remove it: rm -r .venv"
+    )
+
+
+def test_git_leaves_the_ends_of_lines_alone(quick: Project, tmp_path: Path) -> None:
+    """With `core.autocrlf`, as Git for Windows sets it: DVC compares contents."""
+    clone = Project(tmp_path / "clone")
+    quick.git(
+        "clone", "--quiet", "--config=core.autocrlf=true", str(quick.folder), str(clone.folder)
+    )
+    assert clone.git("status", "--porcelain") == ""
+    for name in quick.git("ls-files").splitlines():
+        assert (clone.folder / name).read_bytes() == (quick.folder / name).read_bytes()
+    clone.run("dvc", "cache", "dir", "--local", str(quick.folder / ".dvc" / "cache"))
+    clone.run("dvc", "checkout", "--quiet")
+    clone.assert_up_to_date()

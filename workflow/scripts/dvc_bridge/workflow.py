@@ -12,16 +12,19 @@ whether somebody only looks (`--dry-run`, `--dag`, `--summary`, `--report`), whi
 and changes nothing.
 """
 
+import atexit
 import csv
 import gc
 import os
 import re
 import shlex
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,9 @@ class Bridge:
     def __init__(self, workflow: Any, environment: str | None = None) -> None:
         self._workflow = workflow
         self.environment = environment and str(Path.cwd() / environment)
+        # What is loaded by now stays until the end. Python would search it for garbage, again and
+        # again: a fifth of the time in which Snakemake finds that there is nothing to do.
+        gc.freeze()
         self._root = Path.cwd()
         self._with_rule: set[str] = set()
         with _errors_in_one_line():
@@ -130,7 +136,7 @@ class Bridge:
         """
         paths = sorted(BENCHMARKS.rglob("*.tsv"))
         return {
-            "commit": self._commit() if self._workflow.is_main_process else "",
+            "commit": _commit() if self._workflow.is_main_process else "",
             "benchmarks": [
                 {"stage": path.relative_to(BENCHMARKS).with_suffix("").as_posix(), **row}
                 for path in paths
@@ -157,8 +163,6 @@ class Bridge:
                 return Plan.read()
             plan = self._plan_run() if self._is_run() else self._plan_look()
             self._hand_over(plan)
-        # What is loaded by now stays until the end. Python would search it for garbage, again and
-        # again: a fifth of the time in which Snakemake finds that there is nothing to do.
         gc.freeze()
         return plan
 
@@ -180,6 +184,7 @@ class Bridge:
 
         def ask() -> Plan:
             self._repo = repository.open_project(self._root)
+            atexit.register(self._repo.close)
             repository.wait_for_dvc(self._repo, _say)
             with self._repo.lock:
                 return planner.make_plan(self._repo)
@@ -204,7 +209,8 @@ class Bridge:
         from . import planner, repository
 
         def ask() -> Plan:
-            return planner.make_plan(repository.open_to_look(self._root))
+            with closing(repository.open_to_look(self._root)) as repo:
+                return planner.make_plan(repo)
 
         return repository.read_without_lock(self._root, ask)
 
@@ -250,13 +256,12 @@ class Bridge:
                 path = os.path.normpath(Path(definition.get("wdir", "."), path))
                 yield _with_wildcards(path), _meta(about or {})
 
-    def _commit(self) -> str:
-        from dvc.scm import SCM, SCMError
 
-        try:
-            return SCM(str(self._root)).get_rev()[:7]
-        except SCMError:
-            return ""
+def _commit() -> str:
+    if not (git := shutil.which("git")):
+        return ""
+    command = [git, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def _name(address: str) -> str:
