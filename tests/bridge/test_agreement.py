@@ -54,9 +54,9 @@ def test_file_times_mean_nothing(done: Toy) -> None:
         for path in done.folder.rglob("*"):
             if not {".git", ".dvc"} & set(path.parts):
                 os.utime(path, (time, time))
-        done.assert_up_to_date()
+        assert done.planned() == set()
         shutil.rmtree(done.folder / ".snakemake")
-        done.assert_up_to_date()
+    done.assert_up_to_date()
 
 
 def test_stages_without_a_rule_are_run(done: Toy) -> None:

@@ -30,12 +30,11 @@ def other_dvc(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 @pytest.fixture
 def working(done: Toy) -> Iterator[tuple[Toy, subprocess.Popen[str]]]:
-    """A run of Snakemake in the middle of a stage, which goes on when `wait-a-1-2` is removed."""
+    """A run of Snakemake in the middle of its last power: it waits until `wait-a-1-2` is gone."""
     done.write("params.yaml", FACTOR_8)
     done.hold("a-1-2")
-    before = len(done.ran())
     run = start(done, *SNAKEMAKE)
-    wait_until(lambda: len(done.ran()) == before + len(POWERS))
+    wait_until(lambda: done.lock().count("factor: 8") == len(POWERS) - 1)
     yield done, run
     if run.poll() is None:
         os.killpg(run.pid, signal.SIGKILL)

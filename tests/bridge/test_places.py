@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import start, wait_until
-from support.project import Project, program, ran
+from support.project import Project, program
 from support.toy import POWERS, Toy
 
 FACTOR_8 = "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n"
@@ -87,12 +87,11 @@ def without_git(tmp_path: Path) -> str:
     """A `PATH` with all programs but Git."""
     bin = tmp_path / "bin"
     bin.mkdir()
-    for folder in ("/usr/local/bin", "/usr/bin", "/bin", str(Path(program("dvc")).parent)):
-        for path in Path(folder).iterdir():
-            if not path.name.startswith("git"):
-                (bin / path.name).unlink(missing_ok=True)
+    for folder in map(Path, ("/usr/local/bin", "/usr/bin", "/bin")):
+        for path in folder.iterdir():
+            if not path.name.startswith("git") and not (bin / path.name).is_symlink():
                 (bin / path.name).symlink_to(path)
-    return str(bin)
+    return f"{Path(program('dvc')).parent}{os.pathsep}{bin}"
 
 
 def test_without_git_on_the_path(done: Toy, tmp_path: Path) -> None:
@@ -155,22 +154,19 @@ def test_dvc_stages_dvc_lock_in_git_whole(done: Toy, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", ["symlink", "hardlink", "reflink,copy"])
+@pytest.mark.parametrize("kind", ["symlink", "hardlink"])
 def test_kinds_of_links_to_a_shared_cache(toy: Toy, tmp_path: Path, kind: str) -> None:
-    toy.run("dvc", "config", "cache.type", kind)
-    toy.run("dvc", "config", "cache.shared", "group")
-    toy.run("dvc", "cache", "dir", str(tmp_path / "shared cache"))
-    toy.commit()
+    config = f"[cache]\n    type = {kind}\n    shared = group\n    dir = {tmp_path}/shared cache\n"
+    toy.write(".dvc/config.local", config)
     toy.snakemake()
-    toy.assert_up_to_date()
     toy.commit()
     toy.write("params.yaml", FACTOR_8)
     toy.snakemake()
     toy.assert_up_to_date()
+    assert (toy.folder / "out" / "b" / "2.txt").is_symlink() == (kind == "symlink")
     toy.git("checkout", "--quiet", "--", "params.yaml", "dvc.lock", "total.txt")
     toy.run("dvc", "checkout")
     toy.assert_up_to_date()
-    assert ran(toy.repro()) == set()
 
 
 @pytest.mark.parametrize(
@@ -214,7 +210,7 @@ def test_a_python_without_dvc(done: Toy) -> None:
     done.run("python", "-m", "venv", "--without-pip", str(bare))
     done.write("params.yaml", FACTOR_8)
     path = f"{bare / 'bin'}{os.pathsep}{os.environ['PATH']}"
-    said = done.run(program("snakemake"), "--cores", "1", check=False, PATH=path)
+    said = done.run(program("snakemake"), "--cores", "1", "--keep-going", check=False, PATH=path)
     assert said.returncode == 1
     log = (done.folder / "logs" / "power" / "a-1-2.log").read_text()
     [line] = log.splitlines()

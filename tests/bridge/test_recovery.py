@@ -129,7 +129,7 @@ def test_a_rwlock_that_was_cut_off_is_removed(checkout: Path, content: str) -> N
 def test_a_run_of_snakemake_repairs_a_cut_off_dvc_lock(done: Toy) -> None:
     lock = done.folder / "dvc.lock"
     whole, ran = lock.read_text(), done.ran()
-    for part in (0.0, 0.3, 0.7, 0.99):
+    for part in (0.0, 0.7):
         lock.write_text(whole[: int(part * len(whole))].rstrip("\n"))
         cut = lock.read_text()
         os.utime(lock, (1, 1))
