@@ -44,8 +44,8 @@ lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/snakemake --lint
 
 soak: .venv/installed-for-development ## kill runs at random moments, do anything in any order; up to two hours
-	PYTHONPATH=workflow/scripts:tests $(BIN)/python tests/soak.py $(SOAK)
-	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/test_agreement.py
+	PYTHONPATH=workflow/scripts:tests $(BIN)/python tests/pipeline/soak.py $(SOAK)
+	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/pipeline/test_agreement.py
 
 bench: .venv/installed ## measure speed and memory; about three hours
 	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)

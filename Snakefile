@@ -10,8 +10,8 @@ workdir: workflow.basedir
 sys.path.insert(0, f"{workflow.basedir}/workflow/scripts")
 
 from dvc_bridge.workflow import Bridge
-from overfitting import params
-from overfitting.errors import UserError
+from overfitting.common import params
+from overfitting.common.errors import UserError
 
 if workflow.is_main_process:
     try:

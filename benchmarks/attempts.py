@@ -17,9 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from overfitting import determinism, networks, params, training
-from overfitting.determinism import keras
-from overfitting.idx import read_idx
+from overfitting.common import params
+from overfitting.data.idx import read_idx
+from overfitting.training import determinism, fitting, networks
+from overfitting.training.determinism import keras
 
 STEPS = 16
 TURNS = 40
@@ -68,7 +69,7 @@ def stepper(
         steps_per_execution=per_call,
         jit_compile=jit_compile,
     )
-    batches = iter(training.shuffled_batches(images, labels, batch_size=64).repeat())
+    batches = iter(fitting.shuffled_batches(images, labels, batch_size=64).repeat())
     network.make_train_function()
 
     def steps() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import ruamel.yaml
 
-from overfitting.errors import UserError
+from overfitting.common.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 

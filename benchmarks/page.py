@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 import many_stages
 import training_alone
-from overfitting import figures
-from overfitting.files import write_text
+from overfitting.common.files import write_text
+from overfitting.report.figures import style
 
 MODELS = ["baseline", "regularized"]
 TITLES = {
@@ -85,10 +85,10 @@ def write(results: Path, folder: Path) -> None:
         if found.has(section):
             parts += [f"## {TITLES[section]}", describe(found)]
     if found.has("seeds") and found.has("images"):
-        figures.save(growth(found), folder / "growth.svg")
+        style.save(growth(found), folder / "growth.svg")
         parts += ["## Growth, drawn", "![Time and memory against seeds and images](growth.svg)"]
     if found.has("stages"):
-        figures.save(growth_of_the_plan(found), folder / "plan.svg")
+        style.save(growth_of_the_plan(found), folder / "plan.svg")
         parts += ["![Time and memory of the engines against the number of runs](plan.svg)"]
     parts += ["## Measured on", machine_table(found)]
     write_text(folder / "results.md", "\n\n".join(parts) + "\n")

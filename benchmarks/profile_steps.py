@@ -15,9 +15,10 @@ from pathlib import Path
 
 import attempts
 import training_alone
-from overfitting import determinism, networks, params
-from overfitting.determinism import keras
-from overfitting.idx import read_idx
+from overfitting.common import params
+from overfitting.data.idx import read_idx
+from overfitting.training import determinism, networks
+from overfitting.training.determinism import keras
 
 PARTS = {
     "first convolution and its ReLU": r"/first_conv",

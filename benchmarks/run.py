@@ -26,7 +26,7 @@ import machine
 import page
 from checkout import Checkout
 from many_stages import MODELS, ManyStages
-from overfitting.console import run_script
+from overfitting.common.console import run_script
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.csv"
@@ -326,7 +326,7 @@ def read() -> list[dict[str, str]]:
 
 
 def write(rows: Iterable[Mapping[str, object]]) -> None:
-    from overfitting.files import written_whole
+    from overfitting.common.files import written_whole
 
     with written_whole(RESULTS) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")

@@ -40,8 +40,9 @@ def main(argv: list[str]) -> None:
 
 def pipeline(model: str, raw: Path, images: int, epochs: int) -> list[float]:
     """Train as the stage does; return the process's CPU-seconds at the end of each epoch."""
-    from overfitting import determinism, params, training
-    from overfitting.idx import read_idx
+    from overfitting.common import params
+    from overfitting.data.idx import read_idx
+    from overfitting.training import determinism, fitting
 
     determinism.be_deterministic(0)
     declared = params.read(Path("params.yaml"))
@@ -52,7 +53,7 @@ def pipeline(model: str, raw: Path, images: int, epochs: int) -> list[float]:
     x = read_idx(raw / "train-images-idx3-ubyte", 3)[:images]
     y = read_idx(raw / "train-labels-idx1-ubyte", 1)[:images]
     settings = declared.training.model_copy(update={"epochs": epochs})
-    training.train(declared.models[model], settings, x, y, log)
+    fitting.train(declared.models[model], settings, x, y, log)
     return clock.ends
 
 

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import ruamel.yaml
 
-from overfitting import datasets, measures, robustness
-from overfitting.corruptions import CORRUPTIONS, all_severities
-from overfitting.files import write_record
-from overfitting.params import load_yaml
+from overfitting.common import datasets
+from overfitting.common.files import write_record
+from overfitting.common.yaml_files import load_yaml
+from overfitting.evaluation import metrics, robustness
+from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
 from support.project import ROOT
 
 TEST, TRAIN, STRESSED = 60, 80, 6
@@ -55,13 +56,13 @@ def write_run(folder: Path, model: str, seed: int, stressed: int = STRESSED) -> 
         else {"flip": None, "translation": 0.0},
         "train": part(TRAIN, 0.95 - 0.08 * augments + 0.01 * random.standard_normal()),
         "validation": part(20, accuracy),
-        "test": part(TEST, measures.accuracy(predicted["probabilities"], predicted["labels"])),
+        "test": part(TEST, metrics.accuracy(predicted["probabilities"], predicted["labels"])),
         "whole_test": part(2 * TEST, accuracy),
         "calibration": {
-            "ece": measures.expected_calibration_error(
+            "ece": metrics.expected_calibration_error(
                 predicted["probabilities"], predicted["labels"]
             ),
-            "brier": measures.brier(predicted["probabilities"], predicted["labels"]),
+            "brier": metrics.brier(predicted["probabilities"], predicted["labels"]),
         },
         "robustness": robustness.summary(predicted["shifted"], predicted["corrupted"]),
     }

@@ -186,7 +186,7 @@ ALL_AT_ONCE = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["workflow/scripts", sys.argv[1]]
-from overfitting import params
+from overfitting.common import params
 from support.stub_stage import make
 declared = params.read(Path("params.yaml"))
 for stage in ("download", "subset", "corruptions"):

@@ -14,18 +14,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from overfitting import params
-from overfitting.console import run_script, start_log
-from overfitting.files import PARTIAL, write_text
+from overfitting.common import params, yaml_files
+from overfitting.common.console import run_script, start_log
+from overfitting.common.files import PARTIAL, write_text
 
 SECONDS_AN_EPOCH = 0.1
 
 
 def make(stage: str, arguments: list[str]) -> None:
     """Make the outs of a stage in the current folder."""
-    definition = params.load_yaml(Path("dvc.yaml"))["stages"][stage]
+    definition = yaml_files.load_yaml(Path("dvc.yaml"))["stages"][stage]
     wildcards = dict(zip(definition.get("matrix", {}), arguments, strict=False))
-    declared = params.declared_by(stage, wildcards)
+    declared = params.stage_params(stage, wildcards)
     if stage == "report":
         remove_other_runs(declared)
     if stage == "train":

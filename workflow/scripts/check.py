@@ -4,7 +4,7 @@ Run by `make check`. Ends with status 1 where something disagrees. DVC is asked
 itself, not through the bridge that tells Snakemake what is stale: so a fault of that would show.
 """
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import argparse
@@ -15,9 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from overfitting import params
-from overfitting.console import run_script, say
-from overfitting.errors import UserError
+from overfitting.common import params
+from overfitting.common.console import run_script, say
+from overfitting.common.errors import UserError
 
 COMMITTED = ["params.yaml", "dvc.yaml", "dvc.lock", "reports", "workflow", "data/SHA256SUMS"]
 SHARED, PRIVATE = Path(".dvc", "config"), Path(".dvc", "config.local")

@@ -1,11 +1,12 @@
 """Stage corruptions: the first test images, damaged in twelve ways, the same for every model."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
-from overfitting import corruptions, datasets, params
-from overfitting.arguments import Arguments
-from overfitting.console import run_script, start_log
+from overfitting.common import datasets, params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script, start_log
+from overfitting.evaluation import corruptions
 
 
 def main(argv: list[str]) -> None:
@@ -13,7 +14,7 @@ def main(argv: list[str]) -> None:
     parser.reads("test", "test subset (.npz)")
     parser.writes("corrupted", "damaged images", ".npz")
     arguments = parser.parsed(argv)
-    size = params.declared_by("corruptions")["robustness.test_size"]
+    size = params.stage_params("corruptions")["robustness.test_size"]
     log = start_log("corruptions")
     [images] = datasets.load_examples(arguments.test, "images")
     damaged = corruptions.all_severities(images[:size], log=log)

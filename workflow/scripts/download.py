@@ -1,11 +1,12 @@
 """Stage download: the four raw files of Fashion-MNIST, unzipped, their contents verified."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
-from overfitting import checksums, params, sources
-from overfitting.arguments import Arguments
-from overfitting.console import run_script, start_log
+from overfitting.common import params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script, start_log
+from overfitting.data import checksums, sources
 
 
 def main(argv: list[str]) -> None:
@@ -13,7 +14,7 @@ def main(argv: list[str]) -> None:
     parser.reads("checksums", "SHA-256 of each unzipped file")
     parser.writes("folder", "where the files belong")
     arguments = parser.parsed(argv)
-    declared = params.declared_by("download")
+    declared = params.stage_params("download")
     sources.fetch_all(
         declared["data.sources"],
         checksums.read_checksums(arguments.checksums),

@@ -1,6 +1,6 @@
 """Stage evaluate: one trained model, one seed, measured in inference mode."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from functools import partial
@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from overfitting import datasets, measures, params, robustness
-from overfitting.arguments import Arguments
-from overfitting.console import native_messages_in_log, run_script, start_log
-from overfitting.corruptions import CORRUPTIONS
-from overfitting.errors import UserError
-from overfitting.files import read_record, sha256, write_record
+from overfitting.common import datasets, params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import native_messages_in_log, run_script, start_log
+from overfitting.common.errors import UserError
+from overfitting.common.files import read_record, sha256, write_record
+from overfitting.evaluation import metrics, robustness
+from overfitting.evaluation.corruptions import CORRUPTIONS
 
 DRAWS = 8  # random draws shown of what training sees of an image
 SHOWN = 6  # images they are shown for
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> None:
     parser.writes("predictions", "what was predicted", ".npz")
     parser.writes("seen", "images as training sees them", ".npz")
     arguments = parser.parsed(argv)
-    declared = params.declared_by("evaluate", {"model": arguments.model})
+    declared = params.stage_params("evaluate", {"model": arguments.model})
     log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
     refuse_other_weights(arguments.weights, arguments.history)
@@ -49,7 +50,8 @@ def main(argv: list[str]) -> None:
 
     log.info("starting TensorFlow")
     with native_messages_in_log(log):
-        from overfitting import determinism, inference
+        from overfitting.evaluation import inference
+        from overfitting.training import determinism
 
     determinism.be_deterministic(arguments.seed)
     predict = partial(inference.predict, inference.load(model, arguments.weights))
@@ -65,8 +67,8 @@ def main(argv: list[str]) -> None:
         measured[name] = quality(probabilities, part_labels)
         log.info("%s: accuracy %.4f", name, measured[name]["accuracy"])
     measured["calibration"] = {
-        "ece": measures.expected_calibration_error(probabilities, test_labels),
-        "brier": measures.brier(probabilities, test_labels),
+        "ece": metrics.expected_calibration_error(probabilities, test_labels),
+        "brier": metrics.brier(probabilities, test_labels),
     }
 
     stressed = next(iter(corrupted.values())).shape[1]
@@ -91,11 +93,11 @@ def main(argv: list[str]) -> None:
 
 def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return accuracy, cross-entropy and the accuracy of each class (None: it has no image)."""
-    of_classes = measures.per_class_accuracy(probabilities, labels)
+    of_classes = metrics.per_class_accuracy(probabilities, labels)
     return {
         "images": len(labels),
-        "accuracy": measures.accuracy(probabilities, labels),
-        "cross_entropy": measures.cross_entropy(probabilities, labels),
+        "accuracy": metrics.accuracy(probabilities, labels),
+        "cross_entropy": metrics.cross_entropy(probabilities, labels),
         "per_class_accuracy": [None if np.isnan(value) else float(value) for value in of_classes],
     }
 

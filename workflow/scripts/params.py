@@ -5,13 +5,13 @@ stage depends on the whole file and stands before all others; its output never c
 that an edit makes no other stage stale than those that read what was edited.
 """
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
-from overfitting import params
-from overfitting.arguments import Arguments
-from overfitting.console import run_script
-from overfitting.files import write_text
+from overfitting.common import params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script
+from overfitting.common.files import write_text
 
 
 def main(argv: list[str]) -> None:

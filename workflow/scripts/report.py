@@ -1,6 +1,6 @@
 """Stage report: the results of all runs as tables, figures, a page and its Markdown twin."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import json
@@ -14,25 +14,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from overfitting import (
-    checksums,
-    claims,
-    datasets,
-    figures,
-    pages,
-    params,
-    picture_figures,
-    prediction_figures,
-    predictions,
-    results,
-    robustness_figures,
-    tables,
-)
-from overfitting.arguments import Arguments
-from overfitting.console import run_script, start_log
-from overfitting.corruptions import CORRUPTIONS
-from overfitting.files import write_text
-from overfitting.predictions import Predictions
+from overfitting.analysis import claims, predictions, results
+from overfitting.analysis.predictions import Predictions
+from overfitting.common import datasets, params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script, start_log
+from overfitting.common.files import write_text
+from overfitting.data import checksums
+from overfitting.evaluation.corruptions import CORRUPTIONS
+from overfitting.report import pages, tables
+from overfitting.report.figures import images as image_figures
+from overfitting.report.figures import learning as learning_figures
+from overfitting.report.figures import predictions as prediction_figures
+from overfitting.report.figures import robustness as robustness_figures
+from overfitting.report.figures import style
 
 DISPUTED = 12  # images shown on which the models disagree
 PARTS = ["train", "validation", "test", "whole_test"]
@@ -73,7 +68,7 @@ def main(argv: list[str]) -> None:
     parser.reads("templates", "folder with the templates")
     parser.writes("reports", "folder of the report")
     arguments = parser.parsed(argv)
-    declared = params.declared_by("report")
+    declared = params.stage_params("report")
     log = start_log("report")
     found = compare(arguments.results, declared["compare"], declared["seeds"])
     log.info("%d runs read and compared", len(found.runs))
@@ -95,7 +90,7 @@ def main(argv: list[str]) -> None:
     metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
     write_text(arguments.reports / "metrics.json", metrics + "\n")
     for name, draw in drawings.items():
-        figures.save(draw(), arguments.reports / "figures" / f"{name}.svg")
+        style.save(draw(), arguments.reports / "figures" / f"{name}.svg")
         log.info("figure %s drawn", name)
 
     markdown = pages.render(arguments.templates / "report.md.j2", **words(found, data))
@@ -147,9 +142,9 @@ Drawings = dict[str, Callable[[], Figure]]
 def learning(found: Found) -> Drawings:
     """Return what draws the figures of training."""
     return {
-        "split": partial(figures.gap_split, found.by_run),
-        "curves": partial(figures.curves, found.curves),
-        "gap": partial(figures.gap_per_epoch, found.curves),
+        "split": partial(learning_figures.gap_split, found.by_run),
+        "curves": partial(learning_figures.curves, found.curves),
+        "gap": partial(learning_figures.gap_per_epoch, found.curves),
     }
 
 
@@ -165,7 +160,7 @@ def under_shift(found: Found, test_images: np.ndarray, corrupted: Path) -> Drawi
         "shift": partial(robustness_figures.shift_maps, maps),
         "corruptions": partial(robustness_figures.corruption_curves, found.corruptions),
         "corruption_errors": partial(robustness_figures.corruption_errors, found.corruption_errors),
-        "corrupted": partial(picture_figures.corrupted_pictures, first),
+        "corrupted": partial(image_figures.corrupted_pictures, first),
     }
 
 
@@ -184,7 +179,7 @@ def of_predictions(found: Found, test_images: np.ndarray) -> Drawings:
     disputed = predictions.disputed(found.predictions, test_images, DISPUTED)
     return drawings | {
         "classes": partial(prediction_figures.class_changes, changes),
-        "disagreements": partial(picture_figures.disagreements, disputed),
+        "disagreements": partial(image_figures.disagreements, disputed),
     }
 
 
@@ -193,14 +188,14 @@ def pictures(found: Found, folder: Path, train: Path) -> Drawings:
     seen = results.seen_in_training(folder, found.runs)
     images, labels = datasets.load_examples(train, "images", "labels")
     return {
-        "augmentation": partial(picture_figures.augmentation_grid, seen),
-        "samples": partial(picture_figures.samples, images, labels),
+        "augmentation": partial(image_figures.augmentation_grid, seen),
+        "samples": partial(image_figures.samples, images, labels),
     }
 
 
 def not_measured(names: list[str], reason: str) -> Drawings:
     """Return what draws, for each name, a figure that says why there is nothing to see."""
-    draw = partial(figures.not_measured, "Not measured", f"In params.yaml, {reason}.")
+    draw = partial(style.not_measured, "Not measured", f"In params.yaml, {reason}.")
     return dict.fromkeys(names, draw)
 
 

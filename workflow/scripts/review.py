@@ -5,7 +5,7 @@ those that dvc.lock records, read from DVC's cache; what the cache lacks of the 
 fetched from the default remote, if there is one, into a temporary folder.
 """
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import argparse
@@ -20,11 +20,11 @@ from pathlib import Path
 
 import ruamel.yaml
 
-from overfitting import review
-from overfitting.console import run_script
-from overfitting.datasets import load_examples
-from overfitting.errors import UserError
-from overfitting.files import read_record
+from overfitting.common.console import run_script
+from overfitting.common.datasets import load_examples
+from overfitting.common.errors import UserError
+from overfitting.common.files import read_record
+from overfitting.review import comparison, page
 
 DVC = [sys.executable, "-m", "dvc"]
 RESULTS = "results"
@@ -114,14 +114,12 @@ def main(argv: list[str]) -> None:
         fetch_missing(before, commit, Path(folder))
         models, notes = compare(before, after)
     print(
-        review.page(
+        page.page(
             f"Review against `{base}` ({commit[:7]})",
             models,
             notes,
             ask(*DVC, "params", "diff", "--md", base),
-            review.curves(
-                CURVES, base, (commit, ask("git", "rev-parse", "HEAD")), arguments.figures
-            ),
+            page.curves(CURVES, base, (commit, ask("git", "rev-parse", "HEAD")), arguments.figures),
         )
     )
 
@@ -200,26 +198,26 @@ def fetch_missing(side: Side, commit: str, folder: Path) -> None:
             subprocess.run([*DVC, *command, "--out", str(folder / RESULTS)], capture_output=True)
 
 
-def compare(before: Side, after: Side) -> tuple[dict[str, review.Comparison], list[str]]:
+def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison], list[str]]:
     """Compare each model of either side; from reports/metrics.json where results are missing.
 
     Returns:
         The models by name, and a note for each thing that is missing.
     """
-    models: dict[str, review.Comparison] = {}
+    models: dict[str, comparison.Comparison] = {}
     notes: dict[str, str] = {}
     for model in dict.fromkeys([*after.models, *before.models]):
         try:
-            models[model] = review.compare(runs_of(model, before), runs_of(model, after))
+            models[model] = comparison.compare(runs_of(model, before), runs_of(model, after))
         except MissingResultError as error:
             notes[error.why] = f"Not all is judged: {error.why}.{error.advice}"
-            models[model] = review.from_metrics(
+            models[model] = comparison.from_metrics(
                 before.metrics.get(model, {}), after.metrics.get(model, {}), error.why
             )
     return models, list(notes.values())
 
 
-def runs_of(model: str, side: Side) -> dict[int, review.Run]:
+def runs_of(model: str, side: Side) -> dict[int, comparison.Run]:
     """Read the runs of a model, by seed.
 
     Raises:
@@ -232,7 +230,7 @@ def runs_of(model: str, side: Side) -> dict[int, review.Run]:
             probabilities, labels = load_examples(predictions, "probabilities", "labels")
         except UserError as error:
             raise MissingResultError(f"of {side.name}, {error}", "") from None
-        runs[seed] = review.Run(measured, probabilities.argmax(axis=1) == labels, labels)
+        runs[seed] = comparison.Run(measured, probabilities.argmax(axis=1) == labels, labels)
     return runs
 
 

@@ -1,14 +1,14 @@
 """Write the JSON Schema of params.yaml, from which editors complete and check its keys."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import json
 
-from overfitting.arguments import Arguments
-from overfitting.console import run_script
-from overfitting.files import write_text
-from overfitting.params import Params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script
+from overfitting.common.files import write_text
+from overfitting.common.params import Params
 
 
 def main(argv: list[str]) -> None:

@@ -1,16 +1,17 @@
 """Stage subset: the first images of the training and of the test set, and the whole test set."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from pathlib import Path
 
 import numpy as np
 
-from overfitting import checksums, datasets, params
-from overfitting.arguments import Arguments
-from overfitting.console import run_script, start_log
-from overfitting.idx import read_idx
+from overfitting.common import datasets, params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import run_script, start_log
+from overfitting.data import checksums
+from overfitting.data.idx import read_idx
 
 
 def main(argv: list[str]) -> None:
@@ -21,7 +22,7 @@ def main(argv: list[str]) -> None:
     parser.writes("test", "test subset", ".npz")
     parser.writes("whole_test", "whole test set", ".npz")
     arguments = parser.parsed(argv)
-    declared = params.declared_by("subset")
+    declared = params.stage_params("subset")
     log = start_log("subset")
     checksums.refuse_other_contents(arguments.raw, checksums.read_checksums(arguments.checksums))
     train = raw_examples(arguments.raw, "train")

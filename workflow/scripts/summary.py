@@ -1,6 +1,6 @@
 """Say where the report is and print its gap table; the end of `make`."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import argparse
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from overfitting import tables
-from overfitting.console import run_script
+from overfitting.common.console import run_script
+from overfitting.report import tables
 
 
 def main(argv: list[str]) -> None:

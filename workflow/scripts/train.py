@@ -1,12 +1,12 @@
 """Stage train: one model, one seed; its weights and the history of its training."""
 
-import overfitting.check_environment  # noqa: F401
+import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
-from overfitting import datasets, params
-from overfitting.arguments import Arguments
-from overfitting.console import native_messages_in_log, run_script, start_log
-from overfitting.files import sha256, write_record, written_whole
+from overfitting.common import datasets, params
+from overfitting.common.arguments import Arguments
+from overfitting.common.console import native_messages_in_log, run_script, start_log
+from overfitting.common.files import sha256, write_record, written_whole
 
 
 def main(argv: list[str]) -> None:
@@ -17,7 +17,7 @@ def main(argv: list[str]) -> None:
     parser.writes("weights", "the trained weights", ".weights.h5")
     parser.writes("history", "the history of the training", ".json")
     arguments = parser.parsed(argv)
-    declared = params.declared_by("train", {"model": arguments.model})
+    declared = params.stage_params("train", {"model": arguments.model})
     log = start_log("train", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
     trained_as = params.effective_training(declared["training"], model)
@@ -25,10 +25,10 @@ def main(argv: list[str]) -> None:
 
     log.info("starting TensorFlow")  # takes seconds: not before the arguments are known good
     with native_messages_in_log(log):
-        from overfitting import determinism, training
+        from overfitting.training import determinism, fitting
 
     determinism.be_deterministic(arguments.seed)
-    network, history = training.train(model, trained_as, images, labels, log)
+    network, history = fitting.train(model, trained_as, images, labels, log)
     room = 16 * network.count_params()  # float32, and Adam's two means beside each
     with written_whole(arguments.weights, room) as partial:  # HDF5 crashes on a full disk
         network.save_weights(partial)

@@ -7,9 +7,6 @@ which on a cluster are processes of their own, read it from there, without DVC.
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
-
-import ruamel.yaml
 
 from .errors import BridgeError
 from .files import atomic_write
@@ -80,19 +77,3 @@ def require_project(root: Path) -> None:
             f"{root} has no {' and no '.join(lacking)}; start Snakemake in the folder of a DVC "
             "project, or name that folder with --directory"
         )
-
-
-def read_definitions(root: Path) -> dict[str, Any]:
-    """Return the stages as they are written in `dvc.yaml`, with templates such as `${item.x}`.
-
-    Raises:
-        BridgeError: the file is no valid YAML, or has no stages.
-    """
-    try:
-        content = ruamel.yaml.YAML(typ="safe").load(root / PIPELINE)
-    except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:
-        raise BridgeError(f"{PIPELINE} is no valid YAML: {' '.join(str(error).split())}") from None
-    stages = content.get("stages") if isinstance(content, dict) else None
-    if not isinstance(stages, dict):
-        raise BridgeError(f"{PIPELINE} has no stages")
-    return stages

@@ -16,7 +16,6 @@ import atexit
 import csv
 import gc
 import os
-import re
 import shlex
 import shutil
 import signal
@@ -34,16 +33,15 @@ from snakemake.ioflags import update
 from snakemake.settings.types import RerunTrigger
 
 from . import locks
+from .definitions import Definition, read_definitions
 from .errors import BridgeError
-from .plan import Plan, read_definitions, require_project
+from .plan import Plan, require_project
 from .processes import SNAKEMAKE_PID
 
 STAMPS = Path(".snakemake", "dvc", "stamps")
 OTHERS = Path(".snakemake", "dvc", "others")
 """Stamps of stages without a rule of their own: apart, so that no two rules make the same file."""
 BENCHMARKS = Path("logs", "benchmarks")
-ITEM = re.compile(r"\$\{\{\s*item\.(\w+)\s*\}\}")
-"""Where the definition of a stage with a `matrix` takes one of its values, braces doubled."""
 
 
 class Bridge:
@@ -78,7 +76,7 @@ class Bridge:
         """Return the input function of a rule: stamps of the stages upstream, and their outs."""
 
         def of_job(wildcards: Any) -> list[str]:
-            address = _filled(self._address(stage), wildcards)
+            address = _filled(self._definition(stage).address if stage else "{stage}", wildcards)
             planned = self._plan.stages.get(address)
             if not planned:
                 sys.exit(f"error: dvc.yaml and its params have no stage {address}")
@@ -98,8 +96,9 @@ class Bridge:
         if stage is None:
             return [touch(str(OTHERS / "{stage}"))]
         self._with_rule.add(stage)
-        stamp = touch(str(STAMPS / self._address(stage)))
-        return [stamp, *(_flagged(path, meta) for path, meta in self._outs(stage))]
+        definition = self._definition(stage)
+        stamp = touch(str(STAMPS / definition.address))
+        return [stamp, *(_flagged(path, meta) for path, meta in definition.outs())]
 
     def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
         """Return the params of a rule, as functions of its wildcards.
@@ -107,11 +106,10 @@ class Bridge:
         Returns:
             `stage`: the address of its stage; `message`: the `desc` of its stage.
         """
-        address = self._address(stage)
-        text = _with_wildcards(self._definition(stage).get("desc", f"Stage {stage}"))
+        definition = self._definition(stage)
         return {
-            "stage": lambda wildcards: _filled(address, wildcards),
-            "message": lambda wildcards: _filled(text, wildcards),
+            "stage": lambda wildcards: _filled(definition.address, wildcards),
+            "message": lambda wildcards: _filled(definition.message, wildcards),
         }
 
     def command(self) -> str:
@@ -122,9 +120,7 @@ class Bridge:
     @property
     def local_rules(self) -> list[str]:
         """The stages with `local` in their `meta.snakemake`, not to be submitted to a cluster."""
-        return [
-            name for name in sorted(self._with_rule) if _meta(self._definition(name)).get("local")
-        ]
+        return [name for name in sorted(self._with_rule) if self._definition(name).is_local]
 
     def provenance(self) -> dict[str, Any]:
         """Return what Snakemake's report may say of a run.
@@ -232,29 +228,10 @@ class Bridge:
     def _stamp(self, address: str) -> Path:
         return (STAMPS if _name(address) in self._with_rule else OTHERS) / address
 
-    def _address(self, stage: str | None) -> str:
-        """Return the address of a rule's stage, with wildcards where a matrix has its values."""
-        if stage is None:
-            return "{stage}"
-        items = "-".join(f"{{{item}}}" for item in self._items(stage))
-        return f"{stage}@{items}" if items else stage
-
-    def _items(self, stage: str) -> list[str]:
-        return list(self._definition(stage).get("matrix", {}))
-
-    def _definition(self, stage: str) -> dict[str, Any]:
+    def _definition(self, stage: str) -> Definition:
         if stage not in self._definitions:
             sys.exit(f"error: the Snakefile has a rule for {stage}, but dvc.yaml has no such stage")
         return self._definitions[stage]
-
-    def _outs(self, stage: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give the outs of a stage, with wildcards, and what `meta.snakemake` says of each."""
-        definition = self._definition(stage)
-        for kind in ("outs", "metrics", "plots"):
-            for entry in definition.get(kind, []):
-                [(path, about)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
-                path = os.path.normpath(Path(definition.get("wdir", "."), path))
-                yield _with_wildcards(path), _meta(about or {})
 
 
 def _commit() -> str:
@@ -267,17 +244,6 @@ def _commit() -> str:
 def _name(address: str) -> str:
     """Return the name of the stage in `dvc.yaml` that an address belongs to."""
     return address.partition("@")[0]
-
-
-def _meta(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return what is written for Snakemake in the free `meta` of a stage or an out."""
-    meta = entry.get("meta")
-    return (meta.get("snakemake") if isinstance(meta, dict) else None) or {}
-
-
-def _with_wildcards(text: str) -> str:
-    """Put Snakemake's wildcards in place of DVC's `${item.…}`."""
-    return ITEM.sub(r"{\1}", text.replace("{", "{{").replace("}", "}}"))
 
 
 def _filled(text: str, wildcards: Any) -> str:

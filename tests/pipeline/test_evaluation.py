@@ -1,0 +1,79 @@
+"""What the stage `evaluate` measures, read from the files of a real run on small data."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from support.project import Project
+
+from overfitting.common import datasets
+from overfitting.evaluation import metrics, robustness
+from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
+
+MIDDLE = list(robustness.SHIFTS).index(0)
+
+
+@pytest.fixture
+def evaluation(finished: Project) -> dict[str, Any]:
+    path = finished.folder / "results" / "regularized" / "0" / "evaluation.json"
+    return json.loads(path.read_text())
+
+
+@pytest.fixture
+def predictions(finished: Project) -> dict[str, np.ndarray]:
+    path = finished.folder / "results" / "regularized" / "0" / "predictions.npz"
+    names = ("probabilities", "labels", "shifted", "corrupted")
+    return dict(zip(names, datasets.load_examples(path, *names), strict=True))
+
+
+def test_each_part_of_the_data_is_measured(finished: Project, evaluation: dict[str, Any]) -> None:
+    sizes = {part: evaluation[part]["images"] for part in ("train", "validation", "test")}
+    assert sizes == {"train": 120, "validation": 30, "test": 50}
+    assert evaluation["whole_test"]["images"] == 60
+    for part in ("train", "validation", "test", "whole_test"):
+        of_classes = evaluation[part]["per_class_accuracy"]
+        assert len(of_classes) == 10
+        if part in ("test", "whole_test"):  # as many images of each class
+            assert np.mean(of_classes) == pytest.approx(evaluation[part]["accuracy"])
+
+
+def test_the_kept_predictions_are_those_that_were_measured(
+    evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
+) -> None:
+    probabilities, labels = predictions["probabilities"], predictions["labels"]
+    assert probabilities.shape == (50, 10)
+    assert probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    assert evaluation["test"]["accuracy"] == metrics.accuracy(probabilities, labels)
+    assert evaluation["test"]["cross_entropy"] == metrics.cross_entropy(probabilities, labels)
+    assert evaluation["calibration"] == {
+        "ece": metrics.expected_calibration_error(probabilities, labels),
+        "brier": metrics.brier(probabilities, labels),
+    }
+
+
+def test_shifted_and_corrupted_images_are_those_of_the_test_set(
+    finished: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
+) -> None:
+    assert predictions["shifted"].shape == (9, 9, 10)
+    assert predictions["corrupted"].shape == (len(CORRUPTIONS), 5, 10)
+    right = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
+    assert np.array_equal(predictions["shifted"][MIDDLE, MIDDLE], right[:10])
+    assert evaluation["robustness"] == robustness.summary(
+        predictions["shifted"], predictions["corrupted"]
+    )
+    data = finished.folder / "data"
+    [images] = datasets.load_examples(data / "subset" / "test.npz", "images")
+    expected = all_severities(images[:10])
+    for name, kept in zip(
+        CORRUPTIONS, datasets.load_examples(data / "corrupted.npz", *CORRUPTIONS), strict=True
+    ):
+        assert np.array_equal(kept, expected[name]), name
+
+
+def test_the_training_says_how_it_was_made(finished: Project) -> None:
+    path = finished.folder / "results" / "regularized" / "0" / "training.json"
+    record = json.loads(path.read_text())
+    assert record["training"]["epochs"] == 2
+    assert record["model_settings"]["dropout"] == {"conv": 0.25, "dense": 0.5}
+    assert set(record["versions"]) == {"Python", "TensorFlow", "Keras"}

@@ -1,0 +1,83 @@
+"""The README says what is true now."""
+
+import re
+
+import pandas as pd
+import ruamel.yaml
+from support.project import ROOT
+
+from overfitting.analysis.statistics import Interval
+from overfitting.report import tables
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
+
+
+def table_rows(start: str) -> list[list[str]]:
+    """The rows of the README's table whose header begins with `start`, with their header."""
+    table = README[README.index(f"| {start} |") :].split("\n\n")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines()]
+    return [[cell.strip() for cell in row] for row in [rows[0], *rows[2:]]]
+
+
+def test_its_result_is_that_of_the_committed_report() -> None:
+    header, *rows = table_rows("model")
+    table = tables.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
+    columns = [table.header.index(name) for name in header]
+    assert rows == [[row[column] for column in columns] for row in table.rows]
+
+
+def test_its_verdicts_are_those_of_the_committed_report() -> None:
+    found = pd.read_csv(ROOT / "reports" / "tables" / "claims.csv", keep_default_na=False)
+    header, *rows = table_rows("the lesson's claim")
+    assert header[1:] == ["measured", "estimate", "95 % interval", "verdict"]
+    judged = [
+        [
+            row["measure"],
+            tables.points(row["estimate"]),
+            tables.between(Interval(row["estimate"], row["low"], row["high"])),
+            row["verdict"],
+        ]
+        for row in found.to_dict("records")
+        if row["verdict"]
+    ]
+    assert [row[1:] for row in rows] == judged
+    report = (ROOT / "reports" / "report.md").read_text(encoding="utf-8")
+    for claim, *_ in rows:
+        assert f": {claim}\n" in report
+
+
+def test_its_account_of_the_data_is_that_of_params() -> None:
+    sizes = f"{PARAMS['data']['train_size']:,} training images, the last "
+    sizes += f"{100 * PARAMS['training']['validation_split']:.0f} % of them held out; "
+    sizes += f"{PARAMS['data']['test_size']:,} test images; {len(PARAMS['seeds'])} seeds; "
+    assert f"{sizes}{PARAMS['training']['epochs']} epochs." in README
+    words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
+    ready = len(PARAMS["models"]) - len(PARAMS["compare"])
+    assert f"{words[ready]} more stand ready" in README
+
+
+def test_each_promise_names_tests_that_there_are() -> None:
+    promises = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    paths = list((ROOT / "tests").rglob("*.py"))
+    code = "".join(path.read_text(encoding="utf-8") for path in paths)
+    files = {path.name for path in paths}
+    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 10
+    for row in rows:
+        named = re.findall(r"`(?:tests/(?:\w+/)*)?((?:test_|soak)\w+(?:\.py)?)`", row.split("|")[3])
+        assert named, row
+        for name in named:
+            assert name in files or f"def {name}(" in code, name
+
+
+def test_what_it_points_to_is_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / target).exists(), target
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for command in re.findall(r"`make ([a-z]+)`", README):
+        assert re.search(rf"^[a-z ]*\b{command}\b[a-z ]*:", makefile, flags=re.M), command
+    for key in re.findall(r"`((?:data|models|training)\.[a-z_.]+)`", README):
+        content = PARAMS
+        for part in key.split("."):
+            content = content[part]

@@ -1,0 +1,681 @@
+"""Where the raw files come from: every way in which a source can fail, against a real server."""
+
+import gzip
+import hashlib
+import logging
+import os
+import socket
+import struct
+import threading
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.project import ROOT
+
+from overfitting.common.errors import UserError
+from overfitting.data import checksums, idx, sources
+
+LOG = logging.getLogger("a run")
+SMALL = 10_000  # bytes, in place of LARGEST
+ENDLESS = 32 * 2**20  # bytes after which an endless answer ends after all
+
+
+def idx_bytes(*shape: int, dimensions: int | None = None, kind: int = idx.UNSIGNED_BYTE) -> bytes:
+    """An IDX file with as many values as its shape names."""
+    header = bytes([0, 0, kind, len(shape) if dimensions is None else dimensions])
+    values = np.random.default_rng(len(shape)).integers(0, 256, int(np.prod(shape)))
+    return header + struct.pack(f">{len(shape)}I", *shape) + values.astype(np.uint8).tobytes()
+
+
+FILES = {"images-idx3-ubyte": idx_bytes(3, 4, 4), "labels-idx1-ubyte": idx_bytes(3)}
+IMAGES, LABELS = FILES
+CHECKSUMS = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+
+
+class Site:
+    """A web server whose folders each misbehave in their own way."""
+
+    def __init__(self) -> None:
+        self.folders: dict[str, Callable[[BaseHTTPRequestHandler, bytes], None]] = {}
+        self.asked: list[str] = []
+        self.sent = 0
+        self.closing = threading.Event()  # lets a stalled answer end
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                site.asked.append(self.path)
+                _, folder, name = self.path.split("/")
+                with suppress(ConnectionError):  # the client may have had enough
+                    site.folders[folder](
+                        self, gzip.compress(FILES[name.removesuffix(".gz")], mtime=0)
+                    )
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def add(self, answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> str:
+        """Make a folder that answers so; return its address."""
+        name = f"folder{len(self.folders)}"
+        self.folders[name] = answer
+        return f"http://127.0.0.1:{self.server.server_port}/{name}/"
+
+    def stop(self) -> None:
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    served = Site()
+    yield served
+    served.stop()
+
+
+@pytest.fixture(autouse=True)
+def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What would have been waited between attempts."""
+    slept: list[float] = []
+    clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
+    monkeypatch.setattr(sources, "time", clock)
+    return slept
+
+
+def send(handler: BaseHTTPRequestHandler, body: bytes, promised: int | None = None) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body) if promised is None else promised))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def flip(content: bytes, place: int) -> bytes:
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
+def cut_off(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, body[:-9], promised=len(body))
+
+
+def wrong_bytes(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, gzip.compress(b"another file altogether", mtime=0))
+
+
+def truncated(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, body[:-9])
+
+
+def flipped(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, flip(body, len(body) // 2))
+
+
+def odd_length(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "many")
+    handler.end_headers()
+    handler.wfile.write(body[:-9])
+
+
+def html(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    send(handler, b"<html>Please log in to the hotel's network</html>")
+
+
+def redirecting(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(302)
+    handler.send_header("Location", handler.path)
+    handler.end_headers()
+
+
+def error(status: int) -> Callable[[BaseHTTPRequestHandler, bytes], None]:
+    return lambda handler, body: handler.send_error(status)
+
+
+def fetch(*named: str | Path, folder: Path) -> None:
+    sources.fetch_all([str(source) for source in named], CHECKSUMS, folder, LOG)
+
+
+def folder_with(folder: Path, *names: str, zipped: bool = False) -> Path:
+    folder.mkdir()
+    for name in names or FILES:
+        if zipped:
+            (folder / f"{name}.gz").write_bytes(gzip.compress(FILES[name], mtime=0))
+        else:
+            (folder / name).write_bytes(FILES[name])
+    return folder
+
+
+def assert_complete(folder: Path) -> None:
+    """All files are there with the right contents, and nothing beside them."""
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
+
+
+def refusal(*named: str | Path, folder: Path) -> str:
+    """What is said when no source has the files; of those nothing may be left."""
+    before = {path.name: path.read_bytes() for path in folder.glob("*")}
+    with pytest.raises(UserError) as refused:
+        fetch(*named, folder=folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    return str(refused.value)
+
+
+# Folders
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_takes_a_folder_named_by_a_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+) -> None:
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(folder_with(tmp_path / "mine é", zipped=zipped)))
+    fetch("$FASHION_MNIST_DIR", folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+def test_says_what_is_wrong_with_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
+    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    empty.mkdir()
+    said = refusal("$FASHION_MNIST_DIR", missing, empty, folder=tmp_path / "raw")
+    assert "\n  $FASHION_MNIST_DIR: that environment variable is not set\n" in said
+    assert f"\n  {missing}: there is no such folder\n" in said
+    assert f"\n  {empty}: neither {IMAGES} nor {IMAGES}.gz is in it\n" in said
+
+
+def test_the_next_source_adds_what_the_first_lacks(tmp_path: Path, site: Site) -> None:
+    part = folder_with(tmp_path / "part", IMAGES)
+    fetch(part, site.add(send), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+    assert site.asked == [f"/folder0/{LABELS}.gz"]
+
+
+def test_a_folder_in_place_of_the_file_is_no_end(tmp_path: Path) -> None:
+    odd = tmp_path / "odd"
+    (odd / IMAGES).mkdir(parents=True)
+    fetch(odd, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+# Downloads
+
+
+def test_downloads_and_unzips(tmp_path: Path, site: Site, sleeps: list[float]) -> None:
+    fetch(site.add(send), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+    assert site.asked == [f"/folder0/{name}.gz" for name in FILES]
+    assert sleeps == []
+
+
+def test_takes_what_the_connection_has_unzipped_already(tmp_path: Path, site: Site) -> None:
+    def encoded(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Encoding", "gzip")  # as some servers say of any .gz
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    fetch(site.add(encoded), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason", "attempts"),
+    [
+        (error(500), "answered 500 Server Error", sources.ATTEMPTS),
+        (error(503), "answered 503 Server Error", sources.ATTEMPTS),
+        (error(404), "answered 404 Client Error", 1),
+        (error(403), "answered 403 Client Error", 1),
+        (cut_off, "broke off (", sources.ATTEMPTS),
+        (wrong_bytes, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
+        (html, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
+        (truncated, f"{IMAGES}.gz is damaged (", 1),
+        (flipped, f"{IMAGES}.gz is damaged (", 1),
+        (odd_length, "", None),
+    ],
+    ids=[
+        "500",
+        "503",
+        "404",
+        "403",
+        "cut_off",
+        "wrong_bytes",
+        "html",
+        "truncated",
+        "flipped",
+        "odd_length",
+    ],
+)
+def test_a_broken_source_gives_way_to_the_next(
+    tmp_path: Path,
+    site: Site,
+    sleeps: list[float],
+    answer: Callable[[BaseHTTPRequestHandler, bytes], None],
+    reason: str,
+    attempts: int | None,
+) -> None:
+    broken, good = site.add(answer), site.add(send)
+    assert f"\n  {broken}: {reason}" in refusal(broken, folder=tmp_path / "alone")
+    if attempts:
+        assert site.asked == [f"/folder0/{IMAGES}.gz"] * attempts
+        assert sleeps == list(range(1, attempts))
+    fetch(broken, good, folder=tmp_path / "both")
+    assert_complete(tmp_path / "both")
+
+
+def test_redirects_in_a_loop_give_way_to_the_next(
+    tmp_path: Path, site: Site, sleeps: list[float]
+) -> None:
+    broken, good = site.add(redirecting), site.add(send)
+    assert f"\n  {broken}: redirects without end" in refusal(broken, folder=tmp_path / "alone")
+    assert sleeps == []  # another attempt would go round again
+    fetch(broken, good, folder=tmp_path / "both")
+    assert_complete(tmp_path / "both")
+
+
+@pytest.mark.parametrize("package", ["-oDir::Bin::dpkg=/bin/true", "a b", "", "../x"])
+def test_only_a_name_of_a_package_reaches_apt(tmp_path: Path, package: str) -> None:
+    source = f"apt:{package}"
+    assert f"\n  {source}: that is no name of a Debian package" in refusal(source, folder=tmp_path)
+
+
+@pytest.mark.parametrize("answer", [error(500), cut_off], ids=["500", "cut_off"])
+def test_tries_again_after_a_passing_fault(
+    tmp_path: Path,
+    site: Site,
+    sleeps: list[float],
+    answer: Callable[[BaseHTTPRequestHandler, bytes], None],
+) -> None:
+    def recovering(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        (answer if len(site.asked) == 1 else send)(handler, body)
+
+    fetch(site.add(recovering), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+    assert sleeps == [1]
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "amid the answer"])
+def test_a_stalled_server_is_given_up(
+    tmp_path: Path,
+    site: Site,
+    sleeps: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    begun: bool,
+) -> None:
+    def stalled(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        if begun:
+            send(handler, body[:9], promised=len(body))
+            handler.wfile.flush()
+        site.closing.wait(20)
+
+    monkeypatch.setattr(sources, "STALL_SECONDS", 0.2)
+    start = time.monotonic()
+    stalling = site.add(stalled)
+    said = refusal(stalling, folder=tmp_path / "raw")
+    assert f"\n  {stalling}: not reached, or silent (" in said
+    assert time.monotonic() - start < 5
+    assert (len(site.asked), sleeps) == (1, [])
+
+
+def test_a_trickle_ends_at_the_time_for_one_file(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trickle(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        send(handler, b"", promised=600)
+        for _ in range(600):  # never silent for long, and never done
+            handler.wfile.write(b"x")
+            if site.closing.wait(0.01):
+                return
+
+    monkeypatch.setattr(sources, "FILE_SECONDS", 0.3)
+    start = time.monotonic()
+    assert "takes longer than 0.3 s" in refusal(site.add(trickle), folder=tmp_path / "raw")
+    assert time.monotonic() - start < 4  # the whole trickle takes 6 s
+
+
+def test_a_refused_connection_is_given_up_at_once(tmp_path: Path, sleeps: list[float]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # but nobody listens
+        closed = f"http://127.0.0.1:{taken.getsockname()[1]}/"
+        said = refusal(closed, folder=tmp_path / "raw")
+    assert f"\n  {closed}: not reached, or silent (" in said
+    assert sleeps == []
+
+
+@pytest.mark.parametrize("address", ["http://", "http://[bad/", "http://a b/"])
+def test_an_address_that_is_none_gives_way_to_the_next(tmp_path: Path, address: str) -> None:
+    fetch(address, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+# Bounds
+
+
+def test_a_gzip_bomb_is_stopped_in_little_memory(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bomb = gzip.compress(bytes(64 * 2**20), mtime=0)
+    monkeypatch.setattr(sources, "LARGEST", 2**20)
+    bombing = site.add(lambda handler, body: send(handler, bomb))
+    tracemalloc.start()
+    said = refusal(bombing, folder=tmp_path / "raw")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert f"\n  {bombing}: {IMAGES}.gz unpacks to more than {2**20} bytes" in said
+    assert peak < 16 * 2**20
+    fetch(bombing, site.add(send), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+def test_an_endless_answer_is_stopped(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def endless(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        while site.sent < ENDLESS:
+            site.sent += handler.wfile.write(bytes(2**16))
+
+    monkeypatch.setattr(sources, "LARGEST", SMALL)
+    stream = site.add(endless)
+    said = refusal(stream, folder=tmp_path / "raw")
+    assert f"\n  {stream}: sends more than {SMALL} bytes" in said
+    assert site.sent < ENDLESS
+    assert site.asked == [f"/folder0/{IMAGES}.gz"]
+
+
+def test_a_zip_that_unpacks_to_a_zip_twice_is_refused(tmp_path: Path, site: Site) -> None:
+    twice = site.add(lambda handler, body: send(handler, gzip.compress(body, mtime=0)))
+    assert "has other contents than are pinned" in refusal(twice, folder=tmp_path / "raw")
+
+
+def test_every_flipped_or_lost_byte_is_found(tmp_path: Path) -> None:
+    whole = gzip.compress(FILES[IMAGES], mtime=0)
+    damaged = [flip(whole, place) for place in range(len(whole))]
+    damaged += [whole[:length] for length in range(len(whole))]
+    refused = 0
+    for number, content in enumerate(damaged):
+        source, folder = tmp_path / f"source{number}", tmp_path / f"raw{number}"
+        source.mkdir()
+        (source / f"{IMAGES}.gz").write_bytes(content)
+        try:
+            sources.fetch_all([str(source)], {IMAGES: CHECKSUMS[IMAGES]}, folder, LOG)
+        except UserError:
+            refused += 1
+            assert list(folder.iterdir()) == []
+        else:  # the time and the system's name, in the wrapper, are nobody's concern
+            assert (folder / IMAGES).read_bytes() == FILES[IMAGES]
+    assert refused >= len(damaged) - 10
+
+
+# All sources, and what is there before
+
+
+def test_when_all_fail_each_is_listed_with_its_reason(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(tmp_path / "nowhere"))
+    failing, lacking = site.add(error(500)), site.add(error(404))
+    said = refusal("$FASHION_MNIST_DIR", failing, lacking, folder=tmp_path / "raw").splitlines()
+    assert said[0] == f"no source has {IMAGES}, {LABELS}:"
+    assert said[1] == "  $FASHION_MNIST_DIR: there is no such folder"
+    assert said[2].startswith(f"  {failing}: answered 500 ")
+    assert said[3].startswith(f"  {lacking}: answered 404 ")
+    assert "set FASHION_MNIST_DIR to that folder" in said[4]
+    assert len(said) == 5
+
+
+def test_right_files_are_kept_and_no_source_is_touched(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = folder_with(tmp_path / "raw")
+    before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.iterdir()}
+    calls = fake_apt(tmp_path, monkeypatch)
+    fetch(site.add(send), "apt:a-package", folder=folder)
+    assert not calls.exists()
+    assert site.asked == []
+    assert {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [b"", FILES[IMAGES][:-1], flip(FILES[IMAGES], 20)],
+    ids=["empty", "cut off", "flipped"],
+)
+def test_a_wrong_file_is_replaced_and_alone(tmp_path: Path, site: Site, wrong: bytes) -> None:
+    folder = folder_with(tmp_path / "raw")
+    (folder / IMAGES).write_bytes(wrong)
+    assert f"no source has {IMAGES}:" in refusal(site.add(error(404)), folder=folder)
+    fetch(site.add(send), folder=folder)
+    assert_complete(folder)
+    assert site.asked[1:] == [f"/folder1/{IMAGES}.gz"]
+
+
+def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "raw"
+    ended = f".partial-{2**22 + 1}-"  # above every possible PID
+    (folder / f"{ended}abc" / "lists").mkdir(parents=True)
+    (folder / f"{ended}{IMAGES}").write_bytes(b"half")
+    fetch(folder_with(tmp_path / "good"), folder=folder)
+    assert_complete(folder)
+
+
+def test_what_a_living_run_works_with_stays(tmp_path: Path) -> None:
+    theirs = tmp_path / "raw" / f".partial-{os.getppid()}-abc"
+    theirs.mkdir(parents=True)
+    fetch(folder_with(tmp_path / "good"), folder=theirs.parent)
+    assert theirs.exists()
+
+
+# Debian's package
+
+
+def fake_apt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, listed: bool = True, known: bool = True
+) -> Path:
+    """Put an apt-get and a dpkg-deb alone on PATH; return the file where they note their calls.
+
+    Args:
+        listed: the machine's own package lists name the package.
+        known: the lists that `update` fetches do.
+    """
+    content = folder_with(folder / "content", zipped=True)
+    programs = folder / "programs"
+    programs.mkdir()
+    calls = folder / "calls"
+    own = 'case "$*" in *Dir::State::lists=*) true;; *) false;; esac'
+    has_it = f"if {own}; then {str(known).lower()}; else {str(listed).lower()}; fi"
+    scripts = {
+        "apt-get": f"""
+            lists=$(echo "$*" | sed -n 's/.*Dir::State::lists=\\([^ ]*\\).*/\\1/p')
+            case "$*" in
+                *update) test -d "$lists/partial" && touch "$lists/current" ;;
+                *"download a-package")
+                    if {has_it} && [ -z "$lists" -o -f "$lists/current" ]
+                    then touch a-package_1_all.deb
+                    else echo "E: Unable to locate package a-package" >&2; exit 100
+                    fi ;;
+                *) exit 99 ;;
+            esac""",
+        "dpkg-deb": f"""
+            [ "$1" = -x ] && [ -f "$2" ] || exit 99
+            mkdir -p "$3/usr/share/datasets/fashion-mnist"
+            cp '{content}'/* "$3/usr/share/datasets/fashion-mnist" """,
+    }
+    for name, script in scripts.items():
+        path = programs / name
+        path.write_text(
+            f"#!/bin/sh\nPATH=/usr/bin:/bin\necho \"{name} $*\" >> '{calls}'\n{script}\n"
+        )
+        path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    return calls
+
+
+def test_takes_a_debian_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fake_apt(tmp_path, monkeypatch)
+    fetch("apt:a-package", folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+    apt_get, dpkg_deb = calls.read_text().splitlines()
+    assert apt_get.endswith(" download a-package")
+    assert dpkg_deb.startswith("dpkg-deb -x ")
+
+
+def test_fetches_package_lists_of_its_own_where_the_machines_do_not_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = fake_apt(tmp_path, monkeypatch, listed=False)
+    folder = tmp_path / "raw"
+    fetch("apt:a-package", folder=folder)
+    assert_complete(folder)
+    first, update, second, _ = calls.read_text().splitlines()
+    assert first.endswith(" download a-package") and "Dir::State::lists" not in first
+    for call, end in [(update, " update"), (second, " download a-package")]:
+        assert call.endswith(end)
+        assert f"Dir::State::lists={folder.resolve()}/.partial-" in call
+        assert f"Dir::Cache={folder.resolve()}/.partial-" in call
+
+
+def test_a_package_that_nobody_knows_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_apt(tmp_path, monkeypatch, listed=False, known=False)
+    said = refusal("apt:a-package", folder=tmp_path / "raw")
+    assert "\n  apt:a-package: E: Unable to locate package a-package\n" in said
+
+
+def test_a_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    said = refusal("apt:a-package", folder=tmp_path / "raw")
+    assert "\n  apt:a-package: this machine has no apt-get and dpkg-deb" in said
+    fetch("apt:a-package", folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+# Pinned contents
+
+PINNED = "".join(f"{'0' * 64}  {name}\n" for name in checksums.RAW)
+
+
+def test_the_pinned_contents_are_those_of_the_publisher() -> None:
+    assert checksums.read_checksums(ROOT / "data" / "SHA256SUMS") == {
+        "train-images-idx3-ubyte": (
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+        ),
+        "train-labels-idx1-ubyte": (
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+        ),
+        "t10k-images-idx3-ubyte": (
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{'0' * 63}  name",
+        f"{'0' * 65}  name",
+        f"{'z' * 64}  name",
+        f"{'0' * 64} name",
+        f"{'0' * 64}  ",
+        "0" * 64,
+        "",
+        "name",
+        f"{'0' * 64}  folder/name",
+        f"{'0' * 64}  /name",
+        f"{'0' * 64}  ../name",
+        f"{'0' * 64}  ..",
+    ],
+)
+def test_checksums_of_another_form_are_refused(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "SHA256SUMS"
+    path.write_text(PINNED)
+    assert checksums.read_checksums(path) == dict.fromkeys(checksums.RAW, "0" * 64)
+    path.write_text(f"{PINNED}{line}\n")
+    with pytest.raises(UserError, match=r"SHA256SUMS, line 5: expected '<64 hex digits>"):
+        checksums.read_checksums(path)
+
+
+@pytest.mark.parametrize("name", checksums.RAW)
+def test_no_raw_file_goes_unchecked(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "SHA256SUMS"
+    path.write_text("".join(line for line in PINNED.splitlines(True) if name not in line))
+    with pytest.raises(UserError, match=rf"SHA256SUMS lacks {name}; restore it with `git checkout"):
+        checksums.read_checksums(path)
+    path.write_text(f"{PINNED}{'1' * 64}  {name}\n")
+    with pytest.raises(UserError, match=rf"SHA256SUMS, line 5: {name} is listed twice"):
+        checksums.read_checksums(path)
+
+
+# The IDX format
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 4, 6)])
+def test_reads_idx(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    (tmp_path / "file").write_bytes(content := idx_bytes(*shape))
+    values = idx.read_idx(tmp_path / "file", dimensions=len(shape))
+    assert (values.shape, values.dtype) == (shape, np.uint8)
+    assert values.tobytes() == content[4 + 4 * len(shape) :]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "begins with nothing"),
+        (b"\0\0", "begins with 0000"),
+        (idx_bytes(3, 4, 4)[:15], "not an IDX file of bytes in 3 dimension"),
+        (b"\x01" + idx_bytes(3, 4, 4)[1:], "begins with 01000803"),
+        (idx_bytes(3, 4, 4, kind=0x0D), "begins with 00000d03"),
+        (idx_bytes(3), "begins with 00000801"),
+        (idx_bytes(3, 4, 4, 1), "begins with 00000804"),
+        (gzip.compress(idx_bytes(3, 4, 4), mtime=0), "begins with 1f8b"),
+        (idx_bytes(3, 4, 4)[:-1], r"promises the shape \(3, 4, 4\), its size is 63 bytes"),
+        (idx_bytes(3, 4, 4) + b"x", r"promises the shape \(3, 4, 4\), its size is 65 bytes"),
+        # as whole numbers of 64 bits the product would be 0, as the file has it
+        (b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 2**31, 4), "its size is 16 bytes"),
+    ],
+    ids=str,  # readable, and the same for every worker
+)
+def test_idx_of_another_kind_or_shape_is_refused(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    (tmp_path / "a file").write_bytes(content)
+    with pytest.raises(UserError, match=reason) as refused:
+        idx.read_idx(tmp_path / "a file", dimensions=3)
+    assert str(tmp_path / "a file") in str(refused.value)
+
+
+def test_an_oversized_idx_is_refused_unread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a file"
+    path.write_bytes(idx_bytes(SMALL - 8))
+    monkeypatch.setattr(idx, "LARGEST", SMALL)
+    assert len(idx.read_idx(path, dimensions=1)) == SMALL - 8
+    path.write_bytes(idx_bytes(SMALL - 7))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
+    with pytest.raises(UserError, match=f"a file: {SMALL + 1} bytes are more than the {SMALL}"):
+        idx.read_idx(path, dimensions=1)
+
+
+def test_other_contents_are_refused_when_they_are_read(tmp_path: Path) -> None:
+    (tmp_path / "good").write_bytes(b"good")
+    pinned = {"good": hashlib.sha256(b"good").hexdigest()}
+    checksums.refuse_other_contents(tmp_path, pinned)
+    for damage in (b"gopd", b""):
+        (tmp_path / "good").write_bytes(damage)
+        with pytest.raises(UserError, match="good is damaged"):
+            checksums.refuse_other_contents(tmp_path, pinned)

@@ -1,0 +1,139 @@
+"""Measures of predicted probabilities, on cases worked by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from overfitting.evaluation import metrics
+
+# Three classes; right, right, wrong (taken for class 1).
+PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.25, 0.5, 0.25]])
+LABELS = np.array([0, 2, 0])
+
+
+def two_classes(confidences: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:
+    """Images taken for class 0, with these confidences, and their labels."""
+    confidence = np.array(confidences)
+    return np.stack([confidence, 1 - confidence], axis=1), np.where(right, 0, 1)
+
+
+def test_measures_on_cases_worked_by_hand() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.25, 0.5, 0.25]])
+    labels = np.array([0, 2, 0])
+    assert metrics.accuracy(probabilities, labels) == pytest.approx(2 / 3)
+    by_hand = -(math.log(0.5) + math.log(0.7) + math.log(0.25)) / 3
+    assert metrics.cross_entropy(probabilities, labels) == pytest.approx(by_hand)
+    certain = np.array([[0.0, 1.0]])
+    assert math.isfinite(metrics.cross_entropy(certain, np.array([0])))
+
+
+def test_brier_by_hand_and_its_bounds() -> None:
+    before = PROBABILITIES.copy()
+    by_hand = (0.25 + 0.09 + 0.04) + (0.01 + 0.04 + 0.09) + (0.5625 + 0.25 + 0.0625)
+    assert metrics.brier(PROBABILITIES, LABELS) == pytest.approx(by_hand / 3)
+    assert np.array_equal(PROBABILITIES, before)
+    certain = np.eye(10)
+    assert metrics.brier(certain, np.arange(10)) == 0
+    assert metrics.brier(certain, (np.arange(10) + 1) % 10) == 2
+    assert metrics.brier(np.full((10, 10), 0.1), np.arange(10)) == pytest.approx(0.9)
+
+
+def test_brier_is_reliability_minus_resolution_plus_uncertainty() -> None:
+    """Murphy, "A new vector partition of the probability score", J. Applied Meteorology 1973."""
+    probability = np.repeat([0.1, 0.7], 5)  # of class 1
+    labels = np.array([1, 0, 0, 0, 0, 1, 1, 1, 0, 0])  # which are 0.2 and 0.6 of each five
+    reliability = (0.1 - 0.2) ** 2 / 2 + (0.7 - 0.6) ** 2 / 2
+    resolution = (0.2 - 0.4) ** 2 / 2 + (0.6 - 0.4) ** 2 / 2
+    uncertainty = 0.4 * 0.6
+    score = metrics.brier(np.stack([1 - probability, probability], axis=1), labels)
+    assert score == pytest.approx(2 * (reliability - resolution + uncertainty))  # two classes
+
+
+def test_confusion_and_accuracy_per_class_by_hand() -> None:
+    counts = metrics.confusion(PROBABILITIES, LABELS, classes=3)
+    assert counts.tolist() == [[1, 1, 0], [0, 0, 0], [0, 0, 1]]
+    shares = metrics.per_class_accuracy(PROBABILITIES, LABELS, classes=3)
+    assert shares[[0, 2]].tolist() == [0.5, 1.0]
+    assert math.isnan(shares[1])
+
+
+def test_confusion_counts_every_image_whatever_the_type_of_the_labels() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(10), size=500).astype(np.float32)
+    labels = random.integers(10, size=500).astype(np.uint8)  # as the data have them
+    counts = metrics.confusion(probabilities, labels)
+    assert counts.sum(axis=1).tolist() == np.bincount(labels).tolist()
+    assert counts.sum(axis=0).tolist() == np.bincount(probabilities.argmax(axis=1)).tolist()
+    assert counts.trace() / 500 == metrics.accuracy(probabilities, labels)
+    shares = metrics.per_class_accuracy(probabilities, labels)
+    assert np.average(shares, weights=np.bincount(labels)) == pytest.approx(counts.trace() / 500)
+
+
+def test_reliability_and_calibration_error_by_hand() -> None:
+    # Sorted: 0.6 right, 0.6 wrong, 0.7 wrong | 0.8 right, 0.9 right
+    images = two_classes([0.9, 0.6, 0.8, 0.7, 0.6], [True, True, True, False, False])
+    table = metrics.reliability(*images, bins=2)
+    assert table["images"].tolist() == [3, 2]
+    assert table["confidence"].tolist() == pytest.approx([1.9 / 3, 0.85])
+    assert table["accuracy"].tolist() == pytest.approx([1 / 3, 1.0])
+    by_hand = 3 / 5 * (1.9 / 3 - 1 / 3) + 2 / 5 * (1 - 0.85)
+    assert metrics.expected_calibration_error(*images, bins=2) == pytest.approx(by_hand)
+    # In one bin over- and underconfidence cancel: |3 / 5 - 3.6 / 5|
+    assert metrics.expected_calibration_error(*images, bins=1) == pytest.approx(0.12)
+
+
+def test_a_calibrated_network_has_no_calibration_error() -> None:
+    images = two_classes([0.6, 0.8] * 5, [True, True] * 3 + [False, True] + [False, False])
+    assert metrics.expected_calibration_error(*images, bins=2) == pytest.approx(0)
+    certain = two_classes([1.0] * 4, [True] * 4)
+    assert metrics.expected_calibration_error(*certain) == 0
+    always_wrong = two_classes([1.0] * 4, [False] * 4)
+    assert metrics.expected_calibration_error(*always_wrong) == 1
+
+
+def test_equally_confident_images_stay_in_their_order() -> None:
+    confidences = [0.6, 0.9] * 500
+    for rights in ([True, False], [False, True]):
+        right = np.repeat(rights, 500).tolist()
+        table = metrics.reliability(*two_classes(confidences, right), bins=4)
+        assert table["accuracy"].tolist() == [*rights, *rights]
+
+
+def test_fewer_images_than_bins_leave_no_bin_empty() -> None:
+    images = two_classes([0.7, 0.6], [True, False])
+    table = metrics.reliability(*images, bins=15)
+    assert table.to_dict("list") == {
+        "confidence": [0.6, 0.7],
+        "accuracy": [0.0, 1.0],
+        "images": [1, 1],
+    }
+    assert metrics.expected_calibration_error(*images) == pytest.approx((0.6 + 0.3) / 2)
+
+
+@pytest.mark.parametrize(("images", "bins"), [(0, 15), (3, 0)])
+def test_reliability_needs_an_image_and_a_bin(images: int, bins: int) -> None:
+    with pytest.raises(ValueError):
+        metrics.reliability(PROBABILITIES[:images], LABELS[:images], bins)
+
+
+def test_sums_are_in_float64() -> None:
+    random = np.random.default_rng(0)
+    probabilities = random.dirichlet(np.ones(10), size=3000).astype(np.float32)
+    labels = random.integers(10, size=3000)
+    for measure in (
+        metrics.brier,
+        metrics.cross_entropy,
+        metrics.expected_calibration_error,
+    ):
+        assert measure(probabilities, labels) == measure(probabilities.astype(np.float64), labels)
+
+
+def test_corruption_error_is_a_ratio_of_sums() -> None:
+    reference = np.array([0.1, 0.5])
+    assert metrics.corruption_error(reference, reference) == 1
+    assert metrics.corruption_error(np.array([0.2, 0.1]), reference) == pytest.approx(0.5)
+    assert metrics.corruption_error(np.zeros(2), reference) == 0
+    assert math.isnan(metrics.corruption_error(reference, np.zeros(2)))
+    with pytest.raises(ValueError, match="severities differ"):
+        metrics.corruption_error(reference, np.array([0.1, 0.5, 0.6]))

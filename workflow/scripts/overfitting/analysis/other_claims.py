@@ -1,0 +1,73 @@
+"""Claims that need models beside the two that are compared by default, and what to add."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class OtherClaim:
+    """A claim that needs models beside the lesson's two."""
+
+    number: int
+    claim: str
+    entries: tuple[str, ...]
+    """Entries of `models` that shed light on it."""
+    advice: str = ""
+    """What else there is to do."""
+
+    def missing(self, compare: list[str]) -> list[str]:
+        """Return the entries that are not in `compare`."""
+        return [entry for entry in self.entries if entry not in compare]
+
+
+LONGER = "copies of both with `training: {epochs: 30}` and `{epochs: 60}`"
+OTHER_CLAIMS = [
+    OtherClaim(
+        5,
+        "It is the small gap that makes the model robust.",
+        ("baseline", "dropout_only", "augmentation_only", "regularized"),
+    ),
+    OtherClaim(
+        6,
+        "More epochs help the regularized model, not the baseline.",
+        ("baseline", "regularized"),
+        LONGER,
+    ),
+    OtherClaim(
+        8,
+        "A lighter final dropout lets it memorise more.",
+        ("regularized", "light_dropout"),
+        "copies of `regularized` with `dropout.dense` at 0 and at 0.7",
+    ),
+    OtherClaim(9, "Early stopping uses most of 30 epochs.", ("early_stopping",)),
+    OtherClaim(
+        10,
+        "Batch normalisation speeds training and regularizes mildly.",
+        ("baseline", "batch_norm"),
+    ),
+    OtherClaim(
+        11,
+        "Less data overfits more.",
+        ("baseline",),
+        "a run each with `data.train_size` at 3000, 7500, 15000 and 60000",
+    ),
+    OtherClaim(
+        12,
+        "The gap predicts how a model behaves once it is deployed.",
+        (
+            "baseline",
+            "regularized",
+            "dropout_only",
+            "augmentation_only",
+            "light_dropout",
+            "early_stopping",
+            "batch_norm",
+            "stacked",
+        ),
+    ),
+    OtherClaim(
+        13,
+        "Vertical flips are the wrong augmentation.",
+        ("baseline",),
+        "an entry of `models` with `augmentation: {flip: vertical}`",
+    ),
+]

@@ -1,0 +1,1 @@
+"""Where the raw images come from: sources tried in order, checksums, and the IDX format."""

@@ -1,0 +1,127 @@
+"""Figures of learning and gaps: tables in, figures out."""
+
+from typing import Any
+
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from overfitting.analysis.results import lowest_val_loss
+
+from .style import (
+    FAINT,
+    WIDTH,
+    basis,
+    dodged,
+    legend_below,
+    looks,
+    name_rows,
+    plt,
+    seeds_and_mean,
+    signed,
+)
+
+SETS: dict[str, dict[str, Any]] = {  # a line style and a marker each, so that colour is not needed
+    "training": {"linestyle": "-", "marker": "o"},
+    "validation": {"linestyle": "--", "marker": "s"},
+}
+GAP_PARTS = {
+    "lesson_gap": "lesson's gap: printed training accuracy − test accuracy",
+    "mode_bias": "mode bias: training accuracy in inference mode − printed",
+    "gap": "gap, their sum: training − test accuracy, both in inference mode",
+}
+
+
+def curves(table: pd.DataFrame) -> Figure:
+    """Draw accuracy and loss per epoch, training against validation; a row per model.
+
+    A vertical line marks the epoch at which the mean validation loss is lowest.
+
+    Args:
+        table: as `results.curves_table` returns it.
+    """
+    models = list(table["model"].unique())
+    figure, axes = plt.subplots(
+        len(models),
+        2,
+        figsize=(WIDTH, 3.2 * len(models) + 0.6),
+        sharex=True,
+        sharey="col",
+        squeeze=False,
+    )
+    lowest = lowest_val_loss(table)
+    colours = dict(zip(SETS, sns.color_palette(n_colors=2), strict=True))
+    for row, model in zip(axes, models, strict=True):
+        of_model = table[table["model"] == model]
+        for axis, name in zip(row, ("accuracy", "loss"), strict=True):
+            for part, column in zip(SETS, (name, f"val_{name}"), strict=True):
+                look = SETS[part] | {"color": colours[part], "markevery": [-1]}
+                seeds_and_mean(axis, of_model, "epoch", column, part, **look)
+            axis.set_title(f"{model}: {name}")
+            axis.set_xlabel("epoch")
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.tick_params(labelbottom=True)
+        accuracy, loss = row
+        accuracy.set_ylabel("accuracy (share of images)")
+        accuracy.legend()
+        loss.set_ylabel("loss (cross-entropy, nats)")
+        line = loss.axvline(lowest[model], color="0.2", linestyle=":", linewidth=1.5)
+        loss.legend([line], [f"lowest validation\nloss: epoch {lowest[model]}"])
+    figure.suptitle(
+        "Learning curves, as Keras prints them (training: dropout, augmentation on)\n"
+        f"{basis(table)}"
+    )
+    return figure
+
+
+def gap_per_epoch(table: pd.DataFrame) -> Figure:
+    """Draw training minus validation accuracy per epoch; a line style per model.
+
+    Args:
+        table: as `results.curves_table` returns it.
+    """
+    figure, axis = plt.subplots(figsize=(WIDTH, 5))
+    axis.axhline(0, color="0.3", linewidth=1)
+    points = table.assign(gap=100 * table["gap"])
+    for model, look in looks(table).items():
+        of_model = points[points["model"] == model]
+        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **look)
+    axis.set_title("Gap per epoch, as Keras prints it: training minus validation accuracy")
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("gap (percentage points)")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    legend_below(figure, axis, basis(table))
+    return figure
+
+
+def gap_split(table: pd.DataFrame) -> Figure:
+    """Draw each model's gap and the two parts that it is the sum of, in percentage points.
+
+    Args:
+        table: a row per run with `model`, `seed`, `lesson_gap`, `mode_bias` and `gap` (signed
+            shares), as `results.runs_table` returns it.
+    """
+    models = list(table["model"].unique())
+    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * len(models) + 2.4))
+    palette = sns.color_palette(n_colors=len(GAP_PARTS))
+    hatches = ["//", "..", ""]  # readable without colour
+    for number, (part, label) in enumerate(GAP_PARTS.items()):
+        seeds = 100 * table.pivot(index="model", columns="seed", values=part).loc[models]
+        heights = dodged(len(models), number, len(GAP_PARTS))
+        means = seeds.mean(axis="columns")
+        axis.barh(
+            heights, means, height=0.24, color=palette[number], hatch=hatches[number], label=label
+        )
+        axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=FAINT)
+        for height, mean in zip(heights, means, strict=True):
+            axis.text(
+                1.01, height, signed(mean, 1), transform=axis.get_yaxis_transform(), va="center"
+            )
+    axis.axvline(0, color="0.2", linewidth=1.5)
+    name_rows(axis, models)
+    axis.set_title("The gap is the lesson's gap plus the mode bias")
+    axis.set_xlabel("percentage points of accuracy (mean at the right)")
+    axis.set_ylabel("model")
+    legend_below(figure, axis, basis(table), columns=1)
+    return figure

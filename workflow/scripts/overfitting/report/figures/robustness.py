@@ -1,0 +1,136 @@
+"""Figures of what models do with test images that are shifted or corrupted."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import (
+    HANDLE,
+    WIDTH,
+    basis,
+    dodged,
+    heat_map,
+    legend_below,
+    looks,
+    name_rows,
+    plt,
+    seeds_and_mean,
+    signed,
+)
+
+MATCHED = "open marker: the model has met\nsuch images in training"
+
+
+def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
+    """Draw accuracy against shift for each model, and its difference to the first model.
+
+    Args:
+        grids: from a model's name to its mean accuracy over the seeds (shares, 9×9): row and
+            column 0 to 8 for images shifted down and to the right by -4 to 4 pixels.
+    """
+    first, *others = grids
+    percent = {model: 100 * grid for model, grid in grids.items()}
+    differences = {model: percent[model] - percent[first] for model in others}
+    largest = max([1.0, *(np.abs(grid).max() for grid in differences.values())])
+    columns, height = (2, 4.1) if others else (1, 7)
+    figure, axes = plt.subplots(
+        len(grids), columns, figsize=(WIDTH, height * len(grids)), squeeze=False
+    )
+    reach = len(grids[first]) // 2
+    pixels = [signed(shift) for shift in range(-reach, reach + 1)]
+    for row, (model, grid) in zip(axes, percent.items(), strict=True):
+        heat_map(row[0], grid, "{:.0f}".format, pixels, pixels, cmap="Blues", vmin=0, vmax=100)
+        row[0].set_title(f"{model}\naccuracy (%)")
+        if model in differences:
+            scale = {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
+            heat_map(row[1], differences[model], signed, pixels, pixels, **scale)
+            row[1].set_title(f"{model} minus\n{first} (percentage points)")
+        elif others:
+            row[1].remove()
+    for axis in figure.axes:
+        axis.set_xlabel("shift to the right (pixels)")
+        axis.set_ylabel("shift down (pixels)")
+    figure.suptitle("Accuracy on shifted test images")
+    return figure
+
+
+def corruption_curves(table: pd.DataFrame) -> Figure:
+    """Draw accuracy against severity, a panel per corruption and one for their mean.
+
+    Args:
+        table: a row per run, corruption and severity (0, clean, to 5) with `model`, `seed`,
+            `corruption`, `severity`, `accuracy` (share) and `matched`: whether the model has met
+            such images in training.
+    """
+    mean = table.groupby(["model", "seed", "severity"], sort=False, as_index=False).agg(
+        {"accuracy": "mean", "matched": "all"}
+    )
+    drawn = {"mean of all": mean} | {
+        str(name): rows for name, rows in table.groupby("corruption", sort=False)
+    }
+    grid = np.full((-(-len(drawn) // 3), 3), ".", dtype=object)
+    grid.flat[: len(drawn) - 1] = list(drawn)[1:]
+    figure, axes = plt.subplot_mosaic(
+        [["mean of all", "legend", "legend"], *grid.tolist()],
+        figsize=(WIDTH, 2.5 * (len(grid) + 1)),
+    )
+    low = np.floor(10 * table["accuracy"].min()) / 10
+    styles = looks(table)
+    for name, rows in drawn.items():
+        axis = axes[name]
+        for model, look in styles.items():
+            of_model = rows[rows["model"] == model]
+            face = "white" if of_model["matched"].all() else look["color"]
+            look = look | {"markerfacecolor": face}
+            seeds_and_mean(axis, of_model, "severity", "accuracy", label=model, **look)
+        axis.set_title(name.replace("_", " "))
+        axis.set_xticks(sorted(table["severity"].unique()))
+        axis.set_ylim(low, 1)
+        axis.set_xlabel("severity (0: clean)")
+        if axis.get_subplotspec().is_first_col():
+            axis.set_ylabel("accuracy (share)")
+    axes["legend"].set_axis_off()
+    axes["legend"].legend(
+        *axes["mean of all"].get_legend_handles_labels(),
+        title=f"{basis(table)}\n{MATCHED}",
+        loc="center",
+        ncols=2 if len(styles) > 1 else 1,
+        handlelength=HANDLE,
+        alignment="left",
+    )
+    figure.suptitle("Accuracy on corrupted test images")
+    return figure
+
+
+def corruption_errors(table: pd.DataFrame) -> Figure:
+    """Draw each model's corruption errors relative to the first model's, and their means.
+
+    CE and mCE are those of Hendrycks & Dietterich 2019 (arXiv 1903.12261).
+
+    Args:
+        table: a row per model and corruption with `model`, `corruption`, `error` (CE, a ratio;
+            1 is as many errors as the first model) and `matched`: whether the model has met such
+            images in training. Means are rows too, the last ones, with names that start with mCE.
+    """
+    names = list(table["corruption"].unique())
+    means = [name for name in names if name.startswith("mCE")]
+    styles = looks(table)
+    figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.06 * len(styles)) * len(names) + 2.2))
+    axis.axvline(1, color="0.2", linewidth=1.5)
+    for number, (model, look) in enumerate(styles.items()):
+        of_model = table[table["model"] == model].set_index("corruption").loc[names]
+        heights = dodged(len(names), number, len(styles))
+        look = look | {"linestyle": ""}
+        axis.plot([], [], label=model, **look)
+        for height, error, matched in zip(
+            heights, of_model["error"], of_model["matched"], strict=True
+        ):
+            face = "white" if matched else look["color"]
+            axis.plot(error, height, markerfacecolor=face, markeredgewidth=1.5, **look)
+    axis.axhline(len(names) - len(means) - 0.5, color="0.2")  # the means stand apart
+    name_rows(axis, [name.replace("_", " ") for name in names])
+    axis.set_title(f"Errors on corrupted images, relative to {next(iter(styles))}")
+    axis.set_xlabel("corruption error (ratio; below 1: fewer errors)")
+    axis.set_ylabel("corruption")
+    legend_below(figure, axis, MATCHED)
+    return figure

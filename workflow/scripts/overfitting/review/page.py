@@ -1,0 +1,98 @@
+"""A review as Markdown."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from overfitting.analysis.statistics import Interval
+from overfitting.report.tables import Table, markdown_table, signed
+
+from .comparison import IMPROVED, NOISE, WORSE, Comparison, Row
+
+DIGITS = 4
+"""Decimals shown: one image of 3,000 shows in the fourth."""
+
+
+def page(
+    title: str, models: Mapping[str, Comparison], notes: Iterable[str], params: str, curves: str
+) -> str:
+    """Return the review as Markdown.
+
+    Args:
+        title: what is compared with what.
+        models: by name.
+        notes: sentences on what could not be compared, and what to do.
+        params: the params that differ, as Markdown; empty if none do.
+        curves: the learning curves, or words on where they are.
+    """
+    rows = [row for model in models.values() for row in model.rows]
+    verdicts = Counter(row.verdict.split(" (")[0] for row in rows)
+    kinds = [IMPROVED, WORSE, NOISE, "not comparable"]
+    parts = [
+        f"## {title}",
+        ", ".join(f"{verdicts[kind]} {kind}" for kind in kinds) + ".",
+        *notes,
+    ]
+    for name, model in models.items():
+        parts += [f"### {name}", markdown_table(_table(model.rows)), model.basis]
+    parts += [
+        "↑ higher is better, ↓ lower is better. The gap is training minus test accuracy, ECE the "
+        "expected calibration error. The interval is that of the change, over the seeds and, for "
+        "test accuracy, the images. A change is called where it excludes 0; where only noise "
+        "differs, up to 1 verdict in 20 still calls one.",
+        "### Params",
+        params or "None differ.",
+        "### Learning curves",
+        curves,
+    ]
+    return "\n\n".join(parts)
+
+
+def curves(figures: Mapping[str, str], base: str, commits: tuple[str, str], url: str | None) -> str:
+    """Return the figures of the learning curves before and after, as Markdown.
+
+    Args:
+        figures: what each shows, by its path in the checkout.
+        base: the name of the commit before.
+        commits: before and after, by their hashes.
+        url: where a forge has the files of a commit: `url`/COMMIT/PATH; None if it is not known.
+    """
+    if url is None:
+        return "\n".join(
+            f"- {shows}: [now]({path}); before: `git show {base}:{path}`."
+            for path, shows in figures.items()
+        )
+    rows = [
+        [f"![{shows}]({url.rstrip('/')}/{commit}/{path})" for commit in commits]
+        for path, shows in figures.items()
+    ]
+    return markdown_table(Table(["before", "after"], rows))
+
+
+def _table(rows: Iterable[Row]) -> Table:
+    header = ["metric", "before", "after", "change", "95 % interval of the change", "verdict"]
+    return Table(
+        header,
+        [
+            [
+                f"{row.metric.name} {'↑' if row.metric.higher_is_better else '↓'}",
+                _number(row.before),
+                _number(row.after),
+                signed(row.after - row.before, DIGITS),
+                _range(row.interval),
+                row.verdict,
+            ]
+            for row in rows
+        ],
+    )
+
+
+def _number(value: float) -> str:
+    return signed(value, DIGITS).removeprefix("+")
+
+
+def _range(interval: Interval | None) -> str:
+    if interval is None or np.isnan(interval.low):
+        return "–"
+    return f"{signed(interval.low, DIGITS)} to {signed(interval.high, DIGITS)}"
