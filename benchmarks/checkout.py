@@ -56,7 +56,7 @@ class Checkout:
 
     @contextmanager
     def with_raw_files_only(
-        self, seeds: list[int], epochs: int | None = None, stressed: int = 0
+        self, seeds: list[int], epochs: int | None = None, n_corrupted: int = 0
     ) -> Iterator["Checkout"]:
         """Give a copy in which the data are downloaded and nothing else was ever run."""
         with self.copied() as checkout:
@@ -65,7 +65,7 @@ class Checkout:
             for made in ("dvc.lock", "data/corrupted.npz"):
                 (checkout.folder / made).unlink()
             checkout.edit(lambda params: params.update(seeds=seeds))
-            checkout.edit(lambda params: params["robustness"].update(test_size=stressed))
+            checkout.edit(lambda params: params["robustness"].update(test_size=n_corrupted))
             if epochs:
                 checkout.edit(lambda params: params["training"].update(epochs=epochs))
             for stage in ("params", "download"):

@@ -123,7 +123,7 @@ def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
         ours, theirs = (of("training", f"{way}, {model}", "cpu") for way in ("pipeline", "PyTorch"))
         name = f"CPU-seconds an epoch against PyTorch, {model}"
         rows.append((name, ours / theirs if len(theirs) else theirs, 1.0, False))
-    stressed = of("whole", "pipeline, tests of robustness", "wall")
+    n_corrupted = of("whole", "pipeline, tests of robustness", "wall")
     verifying = of("idle", "make verify", "wall")
     return [
         *rows,
@@ -143,13 +143,13 @@ def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
         ("a param edited, overhead beyond the retraining", overhead(found), 0.15, False),
         (
             "tests of robustness, 1,000 images: cost beyond the whole job (wall time)",
-            stressed / of("whole", "pipeline", "wall") - 1 if len(stressed) else stressed,
+            n_corrupted / of("whole", "pipeline", "wall") - 1 if len(n_corrupted) else n_corrupted,
             0.20,
             False,
         ),
         (
             "reading every file, `make verify`, against the whole job (wall time)",
-            verifying / np.median(stressed) if len(stressed) else stressed,
+            verifying / np.median(n_corrupted) if len(n_corrupted) else n_corrupted,
             0.05,
             False,
         ),

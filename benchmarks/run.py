@@ -77,8 +77,8 @@ def whole(finished: Checkout, number: int) -> Figures:
     can be compared over the rounds.
     """
 
-    def pipeline(case: str, stressed: int) -> Figures:
-        with finished.with_raw_files_only([number], stressed=stressed) as checkout:
+    def pipeline(case: str, n_corrupted: int) -> Figures:
+        with finished.with_raw_files_only([number], n_corrupted=n_corrupted) as checkout:
             figures = checkout.timed("snakemake", "--cores", "4")
             metrics = json.loads((checkout.folder / "reports" / "metrics.json").read_text())
             yield (
@@ -156,7 +156,7 @@ def images(finished: Checkout, number: int) -> Figures:
 
 def full(finished: Checkout, number: int) -> Figures:
     """Every stage with all images there are, one after the other, with one seed."""
-    with finished.with_raw_files_only([number], stressed=ROBUSTNESS) as checkout:
+    with finished.with_raw_files_only([number], n_corrupted=ROBUSTNESS) as checkout:
         checkout.edit(lambda params: params["data"].update(train_size=60_000, test_size=10_000))
         runs = [f"{stage}@{model}-{number}" for stage in ("train", "evaluate") for model in MODELS]
         for stage in ("subset", "corruptions", *runs, "report"):
@@ -326,9 +326,9 @@ def read() -> list[dict[str, str]]:
 
 
 def write(rows: Iterable[Mapping[str, object]]) -> None:
-    from overfitting.common.files import written_whole
+    from overfitting.common.files import atomic_write
 
-    with written_whole(RESULTS) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+    with atomic_write(RESULTS) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -42,7 +42,8 @@ VALUES: list[tuple[tuple[str, ...], list[Any]]] = [
 WHOLE = [("snakemake", "--cores", "4"), ("dvc", "repro")]
 EDITED = [
     *(f"workflow/scripts/{name}.py" for name in ("params", "download", "train", "report")),
-    *(f"workflow/scripts/overfitting/{name}.py" for name in ("params", "files", "figures")),
+    *(f"workflow/scripts/overfitting/{name}.py" for name in ("common/files", "report/pages")),
+    "workflow/scripts/overfitting/evaluation/metrics.py",
 ]
 
 

@@ -133,9 +133,9 @@ def test_a_clone_that_pulls(quick: Project, tmp_path: Path) -> None:
         # An equal result stops the wave: nothing is trained again.
         ("workflow/scripts/subset.py", ALL - {"params", "download"}, {"subset"}),
         (
-            "workflow/scripts/overfitting/inference.py",
-            {"evaluate@baseline-0", "evaluate@regularized-0", "report"},
-            {"evaluate@baseline-0", "evaluate@regularized-0"},
+            "workflow/scripts/overfitting/evaluation/inference.py",
+            {"corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"},
+            {"corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"},
         ),
     ],
 )
@@ -150,7 +150,7 @@ def test_a_script_or_shared_module_edited(
     project.assert_up_to_date()
 
 
-@pytest.mark.parametrize("file", ["scripts/overfitting/figures.py", "templates/report.md.j2"])
+@pytest.mark.parametrize("file", ["scripts/overfitting/report/pages.py", "templates/report.md.j2"])
 def test_what_only_the_report_reads_edited(quick: Project, file: str) -> None:
     with (quick.folder / "workflow" / file).open("a") as edited:
         edited.write("\n# edited\n")

@@ -18,7 +18,7 @@ import zc.lockfile
 from support.processes import at_work, said, start, wait_until
 from support.project import BIN, ROOT, Project, made_afresh, ran, reports
 
-from overfitting.common.files import PARTIAL, read_record, sha256, write_record, written_whole
+from overfitting.common.files import PARTIAL, atomic_write, read_record, sha256, write_record
 
 WEIGHTS = "models/regularized/0.weights.h5"
 EPOCHS = 40
@@ -353,7 +353,7 @@ EVALUATE = [
     *("python", "workflow/scripts/evaluate.py", "regularized", "0"),
     *(f"data/{name}.npz" for name in ("subset/train", "subset/test", "subset/whole_test")),
     *("data/corrupted.npz", WEIGHTS, "results/regularized/0/training.json"),
-    *("evaluation.json", "predictions.npz", "seen.npz"),
+    *("evaluation.json", "predictions.npz", "augmented.npz"),
 ]
 
 
@@ -365,7 +365,7 @@ def test_damaged_or_foreign_weights_are_refused(project: Project) -> None:
         weights.write_bytes(damage)
         done = project.run(*EVALUATE, check=False)
         assert done.returncode == 1
-        assert f"{WEIGHTS} is damaged, or not what the training saved" in done.stdout
+        assert f"{WEIGHTS} is corrupt, or not what the training saved" in done.stdout
         assert "Traceback" not in done.stdout
 
 
@@ -399,7 +399,7 @@ def test_a_model_with_code_in_it_is_no_weights(project: Project) -> None:
         shutil.copy(project.folder / model, weights)
         done = project.run(*EVALUATE, check=False)
         assert done.returncode == 1
-        assert f"{WEIGHTS} is damaged, or not what the training saved" in done.stdout
+        assert f"{WEIGHTS} is corrupt, or not what the training saved" in done.stdout
         write_record(history, trained | {"weights_sha256": sha256(weights)})
         done = project.run(*EVALUATE, check=False)
         assert done.returncode == 1
@@ -442,7 +442,7 @@ run_script(main)
         preexec_fn=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN),
     )
     assert done.returncode == 1
-    advice = "mend that and run the same command again"
+    advice = "fix that and run the same command again"
     assert done.stderr == f"error: [Errno 27] File too large: '{target}'; {advice}\n"
     assert target.read_text() == "what was there"
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.json"]
@@ -474,7 +474,7 @@ def test_a_stage_on_a_full_disk_says_so_and_is_run_again(
     limit = f'ulimit -f {half_kilobytes}; exec "$@"'
     done = project.run("sh", "-c", limit, "sh", str(BIN / command[0]), *command[1:], check=False)
     assert done.returncode
-    assert f"File too large: '{file}'; mend that and run the same command again" in done.stdout
+    assert f"File too large: '{file}'; fix that and run the same command again" in done.stdout
     assert "Traceback" not in done.stdout
     assert not path.exists()
     project.run(*command)
@@ -495,7 +495,7 @@ def test_a_read_only_folder_is_named(project: Project) -> None:
     done = project.run(*prefix, *command, check=False)
     assert done.returncode
     [error] = [line for line in done.stdout.splitlines() if "error: " in line]
-    assert "data/raw" in error and "mend that and run the same command again" in error
+    assert "data/raw" in error and "fix that and run the same command again" in error
     assert "Traceback" not in done.stdout
     labels.parent.chmod(0o755)
     project.run(*command)
@@ -508,7 +508,7 @@ def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> Non
     (tmp_path / f"{PARTIAL}{ended.pid}-out.csv").write_text("half")
     alive = tmp_path / f"{PARTIAL}{os.getppid()}-out.csv"
     alive.write_text("of a process that still writes")
-    with written_whole(tmp_path / "out.csv") as partial:
+    with atomic_write(tmp_path / "out.csv") as partial:
         partial.write_text("whole")
     assert sorted(tmp_path.iterdir()) == sorted([alive, tmp_path / "out.csv"])
 

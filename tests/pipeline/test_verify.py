@@ -63,7 +63,7 @@ READERS: dict[str, list[Callable[[], None]]] = {
     f"{RESULTS}/training.json": [evaluate_again, report_again],
     f"{RESULTS}/evaluation.json": [report_again],
     f"{RESULTS}/predictions.npz": [report_again],
-    "results/regularized/0/seen.npz": [report_again],  # baseline sees the images as they are
+    "results/regularized/0/augmented.npz": [report_again],  # baseline sees the images as they are
     "reports/metrics.json": [],
     "reports/figures/curves.svg": [],
 }
@@ -140,7 +140,7 @@ def test_a_changed_byte_is_found_and_not_computed_with(
         [found] = [line for line in faults(capsys) if not line.startswith("DIFFERS  dvc.lock: ")]
         assert found.startswith(f"DIFFERS  files: {path} is not what dvc.lock records; remove it")
         for reader in READERS[path]:
-            with pytest.raises(UserError, match=r"is damaged.*`make verify` says what to do"):
+            with pytest.raises(UserError, match=r"is corrupt.*`make verify` says what to do"):
                 reader()
     assert not list(Path().glob("again*"))
 
@@ -227,10 +227,10 @@ def test_a_record_that_was_changed_is_refused(tmp_path: Path) -> None:
         try:
             assert read_record(path) == record  # white space, or 0.3 written another way
         except UserError as error:
-            assert str(error) == f"{path} is damaged; `make verify` says what to do"
+            assert str(error) == f"{path} is corrupt; `make verify` says what to do"
     with pytest.raises(ValueError, match="JSON"):
         write_record(path, {"loss": float("nan")})
     for other in ("[]", "{}", "3", "", "[" * 100_000):
         path.write_text(other)
-        with pytest.raises(UserError, match="is damaged"):
+        with pytest.raises(UserError, match="is corrupt"):
             read_record(path)

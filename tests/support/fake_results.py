@@ -14,12 +14,16 @@ from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
 from support.project import ROOT
 
-TEST, TRAIN, STRESSED = 60, 80, 6
+TEST, TRAIN, N_CORRUPTED = 60, 80, 6
 MODELS = list(load_yaml(ROOT / "params.yaml")["models"])
 
 
 def predictions(
-    random: np.random.Generator, labels: np.ndarray, accuracy: float, images: int, stressed: int
+    random: np.random.Generator,
+    labels: np.ndarray,
+    accuracy: float,
+    images: int,
+    n_corrupted: int,
 ) -> dict[str, np.ndarray]:
     """Probabilities that name the label for about a share `accuracy` of the images."""
     right = random.random(images) < accuracy
@@ -30,17 +34,17 @@ def predictions(
     return {
         "probabilities": probabilities.astype(np.float32),
         "labels": labels,
-        "shifted": random.random((9, 9, stressed)) < accuracy - 0.2,
-        "corrupted": random.random((len(CORRUPTIONS), 5, stressed)) < accuracy - 0.3,
+        "shifted": random.random((9, 9, n_corrupted)) < accuracy - 0.2,
+        "corrupted": random.random((len(CORRUPTIONS), 5, n_corrupted)) < accuracy - 0.3,
     }
 
 
-def write_run(folder: Path, model: str, seed: int, stressed: int = STRESSED) -> None:
+def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTED) -> None:
     """Write what `train` and `evaluate` would have written for one run."""
     random = np.random.default_rng([MODELS.index(model), seed])
     augments = model not in ("baseline", "dropout_only", "batch_norm")
     accuracy = 0.85 + 0.01 * random.standard_normal()
-    predicted = predictions(random, np.arange(TEST) % 10, accuracy, TEST, stressed)
+    predicted = predictions(random, np.arange(TEST) % 10, accuracy, TEST, n_corrupted)
 
     def part(images: int, accuracy: float) -> dict[str, Any]:
         return {
@@ -95,14 +99,18 @@ def write_run(folder: Path, model: str, seed: int, stressed: int = STRESSED) -> 
     write_record(here / "evaluation.json", evaluation)
     datasets.save_examples(here / "predictions.npz", **predicted)
     images = random.integers(0, 255, (2, 28, 28), dtype=np.uint8)
-    datasets.save_examples(here / "seen.npz", images=images, draws=np.stack([images] * 3, axis=1))
+    datasets.save_examples(
+        here / "augmented.npz", images=images, draws=np.stack([images] * 3, axis=1)
+    )
 
 
-def checkout(folder: Path, models: list[str], seeds: list[int], stressed: int = STRESSED) -> None:
+def checkout(
+    folder: Path, models: list[str], seeds: list[int], n_corrupted: int = N_CORRUPTED
+) -> None:
     """Lay out what the report reads, in `folder`: results, data, templates and params."""
     for model in models:
         for seed in seeds:
-            write_run(folder / "results", model, seed, stressed)
+            write_run(folder / "results", model, seed, n_corrupted)
     random = np.random.default_rng(0)
     subset = folder / "data" / "subset"
     subset.mkdir(parents=True)
@@ -110,7 +118,9 @@ def checkout(folder: Path, models: list[str], seeds: list[int], stressed: int = 
         images = random.integers(0, 255, (count, 28, 28), dtype=np.uint8)
         labels = (np.arange(count) % 10).astype(np.uint8)
         datasets.save_examples(subset / f"{part}.npz", images=images, labels=labels)
-    datasets.save_examples(folder / "data" / "corrupted.npz", **all_severities(images[:stressed]))
+    datasets.save_examples(
+        folder / "data" / "corrupted.npz", **all_severities(images[:n_corrupted])
+    )
     shutil.copy(ROOT / "data" / "SHA256SUMS", folder / "data")
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copytree(ROOT / "workflow" / "templates", folder / "workflow" / "templates")

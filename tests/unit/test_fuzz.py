@@ -305,6 +305,6 @@ def test_a_pickle_among_the_arrays_is_refused_unopened(tmp_path: Path) -> None:
         buffer = io.BytesIO()
         save(buffer)
         (tmp_path / "hostile.npz").write_bytes(buffer.getvalue())
-        with pytest.raises(UserError, match="is damaged"):
+        with pytest.raises(UserError, match="is corrupt"):
             load_examples(tmp_path / "hostile.npz", "numbers")
     assert not (tmp_path / "hacked").exists()

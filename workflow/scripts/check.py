@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 from overfitting.common import params
-from overfitting.common.console import run_script, say
+from overfitting.common.console import print_check, run_script
 from overfitting.common.errors import UserError
 
 COMMITTED = ["params.yaml", "dvc.yaml", "dvc.lock", "reports", "workflow", "data/SHA256SUMS"]
@@ -35,14 +35,20 @@ def main(argv: list[str]) -> None:
     print("ok       params.yaml: every key is known, every value in its range")
     planned, stale = planned_by_snakemake(), stale_by_dvc()
     disagreements = [
-        *say(
+        *print_check(
             "Snakemake and DVC",
             f"agree on what must run: {len(stale) or 'nothing'}" + (" stages" if stale else ""),
             engines_differ(stale, planned),
         ),
-        *say("reports", "show the models of params.yaml", reported_models_differ(checked.compare)),
-        *say("remotes", "their secrets are not in Git, and nobody else can read them", exposed()),
-        *say("last commit", "holds params, code, dvc.lock and reports as they are", uncommitted()),
+        *print_check(
+            "reports", "show the models of params.yaml", reported_models_differ(checked.compare)
+        ),
+        *print_check(
+            "remotes", "their secrets are not in Git, and nobody else can read them", exposed()
+        ),
+        *print_check(
+            "last commit", "holds params, code, dvc.lock and reports as they are", uncommitted()
+        ),
     ]
     if disagreements:
         raise UserError(f"{len(disagreements)} disagreement(s), see above")

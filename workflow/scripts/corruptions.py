@@ -1,4 +1,4 @@
-"""Stage corruptions: the first test images, damaged in twelve ways, the same for every model."""
+"""Stage corruptions: the first test images, corrupted in twelve ways, the same for every model."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -12,13 +12,13 @@ from overfitting.evaluation import corruptions
 def main(argv: list[str]) -> None:
     parser = Arguments(__doc__)
     parser.reads("test", "test subset (.npz)")
-    parser.writes("corrupted", "damaged images", ".npz")
+    parser.writes("corrupted", "corrupted images", ".npz")
     arguments = parser.parsed(argv)
     size = params.stage_params("corruptions")["robustness.test_size"]
     log = start_log("corruptions")
     [images] = datasets.load_examples(arguments.test, "images")
-    damaged = corruptions.all_severities(images[:size], log=log)
-    datasets.save_examples(arguments.corrupted, **damaged)
+    corrupted = corruptions.all_severities(images[:size], log=log)
+    datasets.save_examples(arguments.corrupted, **corrupted)
     log.info("%s: the first %d images", arguments.corrupted, len(images[:size]))
 
 

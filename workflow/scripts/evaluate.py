@@ -71,12 +71,12 @@ def main(argv: list[str]) -> None:
         "brier": metrics.brier(probabilities, test_labels),
     }
 
-    stressed = next(iter(corrupted.values())).shape[1]
-    first, their_labels = test_images[:stressed], test_labels[:stressed]
-    log.info("robustness: %d images, shifted", stressed)
-    when_shifted = robustness.recognised_when_shifted(predict, first, their_labels)
-    log.info("robustness: %d images, corrupted", stressed)
-    when_corrupted = robustness.recognised_when_corrupted(predict, corrupted, their_labels)
+    robustness_images = next(iter(corrupted.values())).shape[1]
+    first, their_labels = test_images[:robustness_images], test_labels[:robustness_images]
+    log.info("robustness: %d images, shifted", robustness_images)
+    when_shifted = robustness.correct_when_shifted(predict, first, their_labels)
+    log.info("robustness: %d images, corrupted", robustness_images)
+    when_corrupted = robustness.correct_when_corrupted(predict, corrupted, their_labels)
     measured["robustness"] = robustness.summary(when_shifted, when_corrupted)
 
     datasets.save_examples(
@@ -86,7 +86,7 @@ def main(argv: list[str]) -> None:
         shifted=when_shifted,
         corrupted=when_corrupted,
     )
-    seen = inference.seen_in_training(model, images[:SHOWN], DRAWS)
+    seen = inference.augmented_images(model, images[:SHOWN], DRAWS)
     datasets.save_examples(arguments.seen, images=images[:SHOWN], draws=seen)
     write_record(arguments.evaluation, measured)
 
@@ -107,7 +107,7 @@ def refuse_other_weights(weights: Path, history: Path) -> None:
     expected = read_record(history)["weights_sha256"]
     if sha256(weights) != expected:
         raise UserError(
-            f"{weights} is damaged, or not what the training saved (SHA-256 {expected[:12]}…); "
+            f"{weights} is corrupt, or not what the training saved (SHA-256 {expected[:12]}…); "
             "`make verify` says what to do"
         )
 

@@ -81,7 +81,7 @@ def main(argv: list[str]) -> None:
     }
     data = checksums.read_checksums(arguments.checksums)
 
-    # All has been read: what is damaged was refused before anything is removed or written.
+    # All has been read: what is corrupt was refused before anything is removed or written.
     for removed in results.remove_other_runs(arguments.results, found.models, found.seeds):
         log.info("%s: no longer asked for, removed (DVC's cache keeps it)", removed)
     for name, table in tables_of(found).items():
@@ -153,8 +153,10 @@ def under_shift(found: Found, test_images: np.ndarray, corrupted: Path) -> Drawi
     if found.corruptions.empty:
         names = ["shift", "corruptions", "corruption_errors", "corrupted"]
         return not_measured(names, "robustness.test_size is 0")
-    damaged = zip(CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True)
-    first = {name: np.stack([test_images[0], *images[:, 0]]) for name, images in damaged}
+    corrupted_images = zip(
+        CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
+    )
+    first = {name: np.stack([test_images[0], *images[:, 0]]) for name, images in corrupted_images}
     maps = predictions.shift_maps(found.predictions)
     return {
         "shift": partial(robustness_figures.shift_maps, maps),
@@ -185,7 +187,7 @@ def of_predictions(found: Found, test_images: np.ndarray) -> Drawings:
 
 def pictures(found: Found, folder: Path, train: Path) -> Drawings:
     """Return what draws the figures of training images."""
-    seen = results.seen_in_training(folder, found.runs)
+    seen = results.augmented_images(folder, found.runs)
     images, labels = datasets.load_examples(train, "images", "labels")
     return {
         "augmentation": partial(image_figures.augmentation_grid, seen),

@@ -221,7 +221,7 @@ def runs_of(model: str, side: Side) -> dict[int, comparison.Run]:
     """Read the runs of a model, by seed.
 
     Raises:
-        MissingResultError: a result is not on this machine, or damaged.
+        MissingResultError: a result is not on this machine, or corrupt.
     """
     runs = {}
     for seed, (evaluation, predictions) in side.results(model).items():

@@ -6,7 +6,7 @@ import overfitting.common.check_environment  # noqa: F401
 from overfitting.common import datasets, params
 from overfitting.common.arguments import Arguments
 from overfitting.common.console import native_messages_in_log, run_script, start_log
-from overfitting.common.files import sha256, write_record, written_whole
+from overfitting.common.files import atomic_write, sha256, write_record
 
 
 def main(argv: list[str]) -> None:
@@ -29,8 +29,8 @@ def main(argv: list[str]) -> None:
 
     determinism.be_deterministic(arguments.seed)
     network, history = fitting.train(model, trained_as, images, labels, log)
-    room = 16 * network.count_params()  # float32, and Adam's two means beside each
-    with written_whole(arguments.weights, room) as partial:  # HDF5 crashes on a full disk
+    required_bytes = 16 * network.count_params()  # float32, and Adam's two means beside each
+    with atomic_write(arguments.weights, required_bytes) as partial:  # HDF5 crashes on a full disk
         network.save_weights(partial)
     record = {
         "model_settings": model.model_dump(exclude={"training"}),

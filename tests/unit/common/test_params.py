@@ -52,7 +52,7 @@ def refusal(folder: Path, text: str) -> list[str]:
 
 TRAIN_SIZE = r"^  train_size:.*"
 TEST_SIZE = r"^  test_size:.*"
-STRESSED = r"^robustness:.*\n  test_size:.*"
+N_CORRUPTED = r"^robustness:.*\n  test_size:.*"
 EPOCHS = r"^  epochs:.*"
 BATCH_SIZE = r"^  batch_size:.*"
 SPLIT = r"^  validation_split:.*"
@@ -145,11 +145,15 @@ REFUSED = [
     ((TEST_SIZE, "  test_size: 10001"), "data.test_size = 10001", "at least 1 and at most 10000"),
     ((TEST_SIZE, "  test_size: 0"), "data.test_size = 0", "at least 1 and at most 10000"),
     (
-        (STRESSED, "robustness:\n  test_size: -1"),
+        (N_CORRUPTED, "robustness:\n  test_size: -1"),
         "robustness.test_size = -1",
         "at least 0 and at most 10000",
     ),
-    ((STRESSED, "robustness:\n  test_size: 10001"), "robustness.test_size = 10001", "at most"),
+    (
+        (N_CORRUPTED, "robustness:\n  test_size: 10001"),
+        "robustness.test_size = 10001",
+        "at most",
+    ),
     ((SPLIT, "  validation_split: 0"), "training.validation_split = 0", "above 0 and below 1"),
     ((SPLIT, "  validation_split: 1"), "training.validation_split = 1", "above 0 and below 1"),
     ((RATE, "  learning_rate: 0"), "training.learning_rate = 0", "a number above 0"),
@@ -217,9 +221,7 @@ def test_refuses_in_one_line_with_key_value_and_range(
 def test_refuses_a_repeated_key(tmp_path: Path, edit: tuple[str, str], key: str) -> None:
     text = edited(edit)
     [line] = refusal(tmp_path, text)
-    said = re.fullmatch(
-        rf", line (\d+): the key '{key}' is listed twice; keep one of them", line
-    )
+    said = re.fullmatch(rf", line (\d+): the key '{key}' is listed twice; keep one of them", line)
     assert said
     assert f"{key}:" in text.splitlines()[int(said[1]) - 1]
 
@@ -324,7 +326,7 @@ def test_accepts_the_ends_of_the_ranges(tmp_path: Path) -> None:
         edited(
             (TRAIN_SIZE, "  train_size: 60000"),
             (TEST_SIZE, "  test_size: 10000"),
-            (STRESSED, "robustness:\n  test_size: 0"),
+            (N_CORRUPTED, "robustness:\n  test_size: 0"),
             (EPOCHS, "  epochs: 1000"),
             (BATCH_SIZE, "  batch_size: 1"),
             (SEEDS, "seeds: [4294967295, 0]"),

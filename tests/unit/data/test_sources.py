@@ -23,7 +23,7 @@ from overfitting.common.errors import UserError
 from overfitting.data import checksums, idx, sources
 
 LOG = logging.getLogger("a run")
-SMALL = 10_000  # bytes, in place of LARGEST
+SMALL = 10_000  # bytes, in place of MAX_IDX_BYTES
 ENDLESS = 32 * 2**20  # bytes after which an endless answer ends after all
 
 
@@ -238,8 +238,8 @@ def test_takes_what_the_connection_has_unzipped_already(tmp_path: Path, site: Si
         (cut_off, "broke off (", sources.ATTEMPTS),
         (wrong_bytes, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
         (html, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
-        (truncated, f"{IMAGES}.gz is damaged (", 1),
-        (flipped, f"{IMAGES}.gz is damaged (", 1),
+        (truncated, f"{IMAGES}.gz is corrupt (", 1),
+        (flipped, f"{IMAGES}.gz is corrupt (", 1),
         (odd_length, "", None),
     ],
     ids=[
@@ -364,7 +364,7 @@ def test_a_gzip_bomb_is_stopped_in_little_memory(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bomb = gzip.compress(bytes(64 * 2**20), mtime=0)
-    monkeypatch.setattr(sources, "LARGEST", 2**20)
+    monkeypatch.setattr(sources, "MAX_IDX_BYTES", 2**20)
     bombing = site.add(lambda handler, body: send(handler, bomb))
     tracemalloc.start()
     said = refusal(bombing, folder=tmp_path / "raw")
@@ -385,7 +385,7 @@ def test_an_endless_answer_is_stopped(
         while site.sent < ENDLESS:
             site.sent += handler.wfile.write(bytes(2**16))
 
-    monkeypatch.setattr(sources, "LARGEST", SMALL)
+    monkeypatch.setattr(sources, "MAX_IDX_BYTES", SMALL)
     stream = site.add(endless)
     said = refusal(stream, folder=tmp_path / "raw")
     assert f"\n  {stream}: sends more than {SMALL} bytes" in said
@@ -663,7 +663,7 @@ def test_an_oversized_idx_is_refused_unread(
 ) -> None:
     path = tmp_path / "a file"
     path.write_bytes(idx_bytes(SMALL - 8))
-    monkeypatch.setattr(idx, "LARGEST", SMALL)
+    monkeypatch.setattr(idx, "MAX_IDX_BYTES", SMALL)
     assert len(idx.read_idx(path, dimensions=1)) == SMALL - 8
     path.write_bytes(idx_bytes(SMALL - 7))
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
@@ -677,5 +677,5 @@ def test_other_contents_are_refused_when_they_are_read(tmp_path: Path) -> None:
     checksums.refuse_other_contents(tmp_path, pinned)
     for damage in (b"gopd", b""):
         (tmp_path / "good").write_bytes(damage)
-        with pytest.raises(UserError, match="good is damaged"):
+        with pytest.raises(UserError, match="good is corrupt"):
             checksums.refuse_other_contents(tmp_path, pinned)

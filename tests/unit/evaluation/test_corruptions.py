@@ -45,7 +45,7 @@ def point(row: int, column: int, size: int = 7, copies: int = 1) -> np.ndarray:
 
 def damaged(name: str, images: np.ndarray, strength: float) -> np.ndarray:
     """The damage alone, of any strength, on floats."""
-    return CORRUPTIONS[name].damage(images, strength, np.random.default_rng(0))
+    return CORRUPTIONS[name].apply(images, strength, np.random.default_rng(0))
 
 
 def white(image: np.ndarray) -> tuple[int, int]:

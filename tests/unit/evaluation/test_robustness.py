@@ -24,7 +24,7 @@ def striped(*columns: int) -> np.ndarray:
 
 def test_shifts_are_down_then_to_the_right() -> None:
     images, labels = striped(9, 15), np.array([0, 1])
-    found = robustness.recognised_when_shifted(by_brightest_column, images, labels)
+    found = robustness.correct_when_shifted(by_brightest_column, images, labels)
     assert found.shape == (9, 9, 2)
     assert found.dtype == bool
     assert found[MIDDLE, MIDDLE].all()
@@ -39,7 +39,7 @@ def test_shifts_are_down_then_to_the_right() -> None:
 def test_corruptions_stay_in_their_order() -> None:
     images, labels = striped(3, 15, 26), np.array([0, 1, 2])
     corrupted = all_severities(images)
-    found = robustness.recognised_when_corrupted(by_brightest_column, corrupted, labels)
+    found = robustness.correct_when_corrupted(by_brightest_column, corrupted, labels)
     assert found.shape == (len(CORRUPTIONS), 5, 3)
     mirrored = found[list(CORRUPTIONS).index("horizontal_flip"), -1]
     assert mirrored.tolist() == [False, True, False]  # columns 24, 12 and 1
@@ -49,7 +49,7 @@ def test_corruptions_stay_in_their_order() -> None:
 def test_images_and_labels_must_fit() -> None:
     corrupted = all_severities(striped(3, 15))
     with pytest.raises(ValueError, match="gaussian_noise: images of shape"):
-        robustness.recognised_when_corrupted(by_brightest_column, corrupted, np.array([0]))
+        robustness.correct_when_corrupted(by_brightest_column, corrupted, np.array([0]))
 
 
 def test_the_summary_is_in_shares() -> None:
@@ -68,9 +68,9 @@ def test_the_summary_is_in_shares() -> None:
 
 
 def test_no_images_no_summary() -> None:
-    none = robustness.recognised_when_shifted(by_brightest_column, striped(), np.array([]))
+    none = robustness.correct_when_shifted(by_brightest_column, striped(), np.array([]))
     assert none.shape == (9, 9, 0)
-    corrupted = robustness.recognised_when_corrupted(
+    corrupted = robustness.correct_when_corrupted(
         by_brightest_column, all_severities(striped()), np.array([])
     )
     assert robustness.summary(none, corrupted) is None

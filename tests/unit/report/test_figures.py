@@ -250,11 +250,11 @@ def test_text_does_not_overlap_and_can_be_read_on_a_phone(
 
 
 def test_models_are_told_apart_without_colour() -> None:
-    looks = style.looks(pd.DataFrame({"model": MODELS})).values()
-    assert len({look["marker"] for look in looks}) == len(MODELS)
-    assert len({str(look["linestyle"]) for look in looks}) == len(MODELS)
+    model_styles = style.model_styles(pd.DataFrame({"model": MODELS})).values()
+    assert len({look["marker"] for look in model_styles}) == len(MODELS)
+    assert len({str(look["linestyle"]) for look in model_styles}) == len(MODELS)
     many = [f"model {number}" for number in range(20)]
-    assert list(style.looks(pd.DataFrame({"model": many}))) == many
+    assert list(style.model_styles(pd.DataFrame({"model": many}))) == many
 
 
 def test_curves_show_every_seed_faint_and_the_mean_strong() -> None:

@@ -120,13 +120,13 @@ def test_ids_are_unique_and_what_points_to_them_follows(folder: Path) -> None:
 
 @pytest.mark.parametrize("source", ["figures/gone.svg", "http://example.com/one.svg"])
 def test_a_missing_figure_is_named(folder: Path, source: str) -> None:
-    with pytest.raises(UserError, match=rf"{Path(source).name} is missing or damaged"):
+    with pytest.raises(UserError, match=rf"{Path(source).name} is missing or corrupt"):
         page_of(f"![alt]({source})", folder)
 
 
 def test_a_damaged_figure_is_named(folder: Path) -> None:
     (folder / "figures" / "one.svg").write_text(FIGURE[:300])
-    with pytest.raises(UserError, match=r"one\.svg is missing or damaged"):
+    with pytest.raises(UserError, match=r"one\.svg is missing or corrupt"):
         page_of("![alt](figures/one.svg)", folder)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.fake_results import MODELS, STRESSED, checkout, write_run
+from support.fake_results import MODELS, N_CORRUPTED, checkout, write_run
 
 import report
 from overfitting.analysis import predictions, results
@@ -143,7 +143,7 @@ def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
         results.load_runs(tmp_path, ["a"], [0])
     (tmp_path / "a" / "0").mkdir(parents=True)
     (tmp_path / "a" / "0" / "training.json").write_text("{")
-    with pytest.raises(UserError, match=r"a/0/training\.json is damaged"):
+    with pytest.raises(UserError, match=r"a/0/training\.json is corrupt"):
         results.load_runs(tmp_path, ["a"], [0])
     with pytest.raises(UserError, match=r"a/0/predictions\.npz is missing"):
         predictions.load(tmp_path, ["a"], [0])
@@ -240,7 +240,7 @@ def test_any_number_of_models_and_seeds(
 def test_without_robustness_the_rest_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    checkout(tmp_path, MODELS[:2], [0, 1], stressed=0)
+    checkout(tmp_path, MODELS[:2], [0, 1], n_corrupted=0)
     markdown, _ = make_report(tmp_path, monkeypatch)
     assert "Not measured: `robustness.test_size` in `params.yaml` is 0." in markdown
     assert "### Claim 3" in markdown
@@ -326,7 +326,7 @@ def test_what_is_disputed_most_comes_first() -> None:
         probabilities = np.zeros((1, 3, 10), dtype=np.float32)
         probabilities[0, :, 3] = of_label
         probabilities[0, :, 5] = 1 - np.array(of_label)
-        none = np.zeros((1, 9, 9, STRESSED), dtype=bool)
+        none = np.zeros((1, 9, 9, N_CORRUPTED), dtype=bool)
         return predictions.Predictions(probabilities, labels, none, none)
 
     found = {"a": model(0.9, 0.6, 0.1), "b": model(0.8, 0.1, 0.1)}
@@ -372,10 +372,10 @@ def test_examples_are_refused_when_damaged(tmp_path: Path) -> None:
         damaged = bytearray(first)
         damaged[position] ^= 0xFF
         path.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"train\.npz is damaged"):
+        with pytest.raises(UserError, match=r"train\.npz is corrupt"):
             datasets.load_examples(path, "images", "labels")
     path.write_bytes(first[:1000])
-    with pytest.raises(UserError, match=r"train\.npz is damaged"):
+    with pytest.raises(UserError, match=r"train\.npz is corrupt"):
         datasets.load_examples(path, "images", "labels")
 
 

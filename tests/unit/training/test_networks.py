@@ -79,13 +79,13 @@ def test_augmentation_moves_and_mirrors_images_and_leaves_their_pixels(
     images: np.ndarray,
 ) -> None:
     model = Model.model_validate({"augmentation": {"flip": "horizontal"}})
-    seen = inference.seen_in_training(model, images, draws=6)
+    seen = inference.augmented_images(model, images, draws=6)
     assert seen.shape == (40, 6, 28, 28)
     for original, draws in zip(images, seen, strict=True):
         for draw in draws:
             assert np.array_equal(draw, original) or np.array_equal(draw, original[:, ::-1])
     assert np.array_equal(
-        inference.seen_in_training(Model(), images, draws=2), np.stack([images] * 2, axis=1)
+        inference.augmented_images(Model(), images, draws=2), np.stack([images] * 2, axis=1)
     )
 
 

@@ -19,7 +19,7 @@ from .statistics import Interval, mcnemar, paired_interval, t_interval
 MARGIN = 0.01
 """A difference below this (one percentage point, or 0.01 of another measure) is not worth naming:
 where an interval rules out more, the claim of a difference does not hold."""
-LARGEST_LOSS = 0.02
+MAX_ACCURACY_LOSS = 0.02
 """Of test accuracy; more than two points are no "hair lower"."""
 
 
@@ -119,22 +119,24 @@ def judge(
         3,
         "Test accuracy is only a hair lower.",
         f"Is the loss of test accuracy against {first} at most "
-        f"{100 * LARGEST_LOSS:.0f} percentage points?",
+        f"{100 * MAX_ACCURACY_LOSS:.0f} percentage points?",
         "The difference of the test accuracies, paired by seed and image.",
     )
     for model in others:
         reference, own = predictions[first].recognised, predictions[model].recognised
         loss = paired_interval(reference, own)
         within = Interval(
-            LARGEST_LOSS - loss.estimate, LARGEST_LOSS - loss.high, LARGEST_LOSS - loss.low
+            MAX_ACCURACY_LOSS - loss.estimate,
+            MAX_ACCURACY_LOSS - loss.high,
+            MAX_ACCURACY_LOSS - loss.low,
         )
         hair.findings.append(
             Finding(model, "test accuracy lost", loss, verdict=verdict(within, seeds, enough=0.0))
         )
-        chances = [mcnemar(*pair) for pair in zip(reference, own, strict=True)]
+        p_values = [mcnemar(*pair) for pair in zip(reference, own, strict=True)]
         hair.notes.append(
             f"{model}: McNemar's exact test of each seed's two networks on the same images gives "
-            f"{_range(chances)}."
+            f"{_range(p_values)}."
         )
 
     calibrated = Claim(
@@ -249,6 +251,6 @@ def negative(interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low)
 
 
-def _range(chances: list[float]) -> str:
-    low, high = f"{min(chances):.2g}", f"{max(chances):.2g}"
+def _range(p_values: list[float]) -> str:
+    low, high = f"{min(p_values):.2g}", f"{max(p_values):.2g}"
     return f"p = {low}" if low == high else f"p from {low} to {high}"

@@ -17,16 +17,16 @@ from overfitting.evaluation.robustness import SHIFTS
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model's predictions, over its seeds (S) and the test images (N, of which K stressed)."""
+    """One model's predictions, over its seeds (S) and the test images (N, K of them corrupted)."""
 
     probabilities: np.ndarray
     """float32, S×N×10, in inference mode."""
     labels: np.ndarray
     """Whole numbers, N."""
     shifted: np.ndarray
-    """Booleans, S×9×9×K: recognised when shifted; see `robustness.recognised_when_shifted`."""
+    """Booleans, S×9×9×K: recognised when shifted; see `robustness.correct_when_shifted`."""
     corrupted: np.ndarray
-    """Booleans, S×12×5×K: recognised when corrupted; see `robustness.recognised_when_corrupted`."""
+    """Booleans, S×12×5×K: recognised when corrupted; see `robustness.correct_when_corrupted`."""
 
     @property
     def clean(self) -> np.ndarray:
@@ -62,7 +62,7 @@ def load(folder: Path, models: Iterable[str], seeds: list[int]) -> dict[str, Pre
     """Read `MODEL/SEED/predictions.npz` of each model and seed; by model, in the order given.
 
     Raises:
-        UserError: a file is missing or damaged, or the runs were tested on different images.
+        UserError: a file is missing or corrupt, or the runs were tested on different images.
     """
     found: dict[str, Predictions] = {}
     for model in models:

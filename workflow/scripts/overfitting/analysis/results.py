@@ -18,7 +18,7 @@ LESSON = {
     "regularized": {"train_accuracy": 0.848, "test_accuracy": 0.872, "gap": -0.024},
 }
 
-FILES_OF_A_RUN = ["training.json", "evaluation.json", "predictions.npz", "seen.npz"]
+FILES_OF_A_RUN = ["training.json", "evaluation.json", "predictions.npz", "augmented.npz"]
 
 
 def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[str, Any]]:
@@ -29,7 +29,7 @@ def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[st
         of `models`, then of `seeds`.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file is missing or corrupt.
     """
     runs = []
     for model in models:
@@ -176,7 +176,7 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def seen_in_training(
+def augmented_images(
     folder: Path, runs: list[dict[str, Any]]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Return original images and draws of each augmentation, by the models that share it.
@@ -189,7 +189,7 @@ def seen_in_training(
         if run["augmentation"] not in settings:
             settings.append(run["augmentation"])
             images, draws = load_examples(
-                folder / run["model"] / str(run["seed"]) / "seen.npz", "images", "draws"
+                folder / run["model"] / str(run["seed"]) / "augmented.npz", "images", "draws"
             )
             shown[run["model"]] = (images, draws)
     return shown

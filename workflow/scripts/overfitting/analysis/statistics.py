@@ -28,8 +28,8 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
     if len(values) < 2:
         return float("nan"), float("nan")
     error = values.std(ddof=1) / np.sqrt(len(values))
-    reach = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
-    return float(values.mean() - reach), float(values.mean() + reach)
+    half_width = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
+    return float(values.mean() - half_width), float(values.mean() + half_width)
 
 
 def paired_bootstrap(

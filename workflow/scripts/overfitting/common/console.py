@@ -68,14 +68,14 @@ def run_script(main: Callable[[list[str]], None]) -> None:
     except UserError as error:
         _fail(str(error))
     except OSError as error:  # disk full, read-only folder, missing file: the name says which
-        _fail(f"{error}; mend that and run the same command again")
+        _fail(f"{error}; fix that and run the same command again")
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
         gc.freeze()  # or Python looks through all that TensorFlow made before it ends: a second
 
 
-def say(what: str, good: str, faults: list[str]) -> list[str]:
+def print_check(what: str, good: str, faults: list[str]) -> list[str]:
     """Print one line if all is well, else a line per fault; return the faults."""
     for fault in faults:
         print(f"DIFFERS  {what}: {fault}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from .errors import UserError
-from .files import written_whole
+from .files import atomic_write
 
 CLASSES = [
     "T-shirt/top",
@@ -48,7 +48,7 @@ def first(
 
 def save_examples(path: Path, **arrays: np.ndarray) -> None:
     """Write named arrays as .npz, the same bytes for the same arrays, whole or not at all."""
-    with written_whole(path) as partial, partial.open("wb") as file:  # whatever its name ends in
+    with atomic_write(path) as partial, partial.open("wb") as file:  # whatever its name ends in
         np.savez(file, allow_pickle=False, **arrays)
 
 
@@ -56,7 +56,7 @@ def load_examples(path: Path, *names: str) -> list[np.ndarray]:
     """Read arrays of an .npz file by name; the format's own checksums are verified, of all.
 
     Raises:
-        UserError: the file is damaged or lacks a name.
+        UserError: the file is corrupt or lacks a name.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -70,7 +70,7 @@ def load_examples(path: Path, *names: str) -> list[np.ndarray]:
     ) as error:
         if isinstance(error, OSError) and error.filename:  # it is not there, or not ours to read
             raise
-        raise UserError(f"{path} is damaged ({error}); `make verify` says what to do") from None
+        raise UserError(f"{path} is corrupt ({error}); `make verify` says what to do") from None
 
 
 def to_network_input(images: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ PARTIAL = ".partial-"  # both .gitignore and .dvcignore know this prefix
 
 
 @contextmanager
-def written_whole(target: Path, room: int = 0) -> Iterator[Path]:
+def atomic_write(target: Path, required_bytes: int = 0) -> Iterator[Path]:
     """Give a path beside `target` to write to, and move it there once all is written.
 
     The temporary name keeps the suffixes of `target`. When the block fails, the temporary
@@ -26,19 +26,19 @@ def written_whole(target: Path, room: int = 0) -> Iterator[Path]:
 
     Args:
         target: the final path; its folder is made if it is missing.
-        room: bytes that must be free, for a writer that does not stand a full disk.
+        required_bytes: bytes that must be free, for a writer that does not stand a full disk.
 
     Raises:
         OSError: the folder cannot be written to, or the disk is full; it names a file.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in left_behind(target.parent):
+    for left in stale_temporaries(target.parent):
         if left.is_file() and left.name.endswith(f"-{target.name}"):
             left.unlink(missing_ok=True)
     partial = target.parent / f"{partial_prefix()}{target.name}"
     try:
-        if room:
-            partial.write_bytes(bytes(room))
+        if required_bytes:
+            partial.write_bytes(bytes(required_bytes))
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())
@@ -56,7 +56,7 @@ def partial_prefix() -> str:
     return f"{PARTIAL}{os.getpid()}-"
 
 
-def left_behind(folder: Path) -> Iterator[Path]:
+def stale_temporaries(folder: Path) -> Iterator[Path]:
     """Give the temporary files and folders in a folder whose process has ended."""
     for path in folder.glob(f"{PARTIAL}*"):
         made_by = re.match(r"(\d{1,9})-", path.name.removeprefix(PARTIAL))
@@ -66,7 +66,7 @@ def left_behind(folder: Path) -> Iterator[Path]:
 
 def write_text(target: Path, text: str) -> None:
     """Write `text` as UTF-8 to `target`, whole or not at all."""
-    with written_whole(target) as partial:
+    with atomic_write(target) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
@@ -76,7 +76,7 @@ def write_record(target: Path, record: dict[str, Any]) -> None:
     Raises:
         ValueError: a number is NaN or infinite, which JSON does not know.
     """
-    write_text(target, _as_json(record | {"sha256": _seal(record)}))
+    write_text(target, _as_json(record | {"sha256": _checksum(record)}))
 
 
 def read_record(path: Path) -> dict[str, Any]:
@@ -87,16 +87,16 @@ def read_record(path: Path) -> dict[str, Any]:
     """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        if record.pop("sha256") == _seal(record):
+        if record.pop("sha256") == _checksum(record):
             return record
     except FileNotFoundError:
         raise UserError(f"{path} is missing; run `dvc repro` to make it") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass  # not JSON, or not a record
-    raise UserError(f"{path} is damaged; `make verify` says what to do")
+    raise UserError(f"{path} is corrupt; `make verify` says what to do")
 
 
-def _seal(record: dict[str, Any]) -> str:
+def _checksum(record: dict[str, Any]) -> str:
     return hashlib.sha256(_as_json(record).encode()).hexdigest()
 
 

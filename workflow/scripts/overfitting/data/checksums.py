@@ -6,7 +6,7 @@ from pathlib import Path
 from overfitting.common.errors import UserError
 from overfitting.common.files import sha256
 
-from .idx import LARGEST
+from .idx import MAX_IDX_BYTES
 
 RAW = [
     f"{part}-{kind}"
@@ -45,7 +45,7 @@ def read_checksums(path: Path) -> dict[str, str]:
 
 def has_contents(path: Path, digest: str) -> bool:
     """Tell whether a file is there, not larger than any raw file, with that SHA-256."""
-    return path.is_file() and path.stat().st_size <= LARGEST and sha256(path) == digest
+    return path.is_file() and path.stat().st_size <= MAX_IDX_BYTES and sha256(path) == digest
 
 
 def refuse_other_contents(folder: Path, checksums: dict[str, str]) -> None:
@@ -53,6 +53,6 @@ def refuse_other_contents(folder: Path, checksums: dict[str, str]) -> None:
     for name, digest in checksums.items():
         if not has_contents(folder / name, digest):
             raise UserError(
-                f"{folder / name} is damaged: its contents are not those that are pinned; "
+                f"{folder / name} is corrupt: its contents are not those that are pinned; "
                 "`make verify` says what to do"
             )

@@ -8,7 +8,7 @@ import numpy as np
 from overfitting.common.errors import UserError
 
 UNSIGNED_BYTE = 0x08
-LARGEST = 64 * 2**20  # bytes; the largest file of Fashion-MNIST has 47,040,016
+MAX_IDX_BYTES = 64 * 2**20  # bytes; the largest file of Fashion-MNIST has 47,040,016
 
 
 def read_idx(path: Path, dimensions: int) -> np.ndarray:
@@ -28,8 +28,8 @@ def read_idx(path: Path, dimensions: int) -> np.ndarray:
         UserError: the file is too large, of another format or shape, or cut off.
     """
     size = path.stat().st_size
-    if size > LARGEST:
-        raise UserError(f"{path}: {size} bytes are more than the {LARGEST} that are read")
+    if size > MAX_IDX_BYTES:
+        raise UserError(f"{path}: {size} bytes are more than the {MAX_IDX_BYTES} that are read")
     content = path.read_bytes()
     header = 4 + 4 * dimensions
     if content[:4] != bytes([0, 0, UNSIGNED_BYTE, dimensions]) or size < header:

@@ -19,10 +19,10 @@ import pooch
 import requests
 
 from overfitting.common.errors import UserError
-from overfitting.common.files import left_behind, partial_prefix, written_whole
+from overfitting.common.files import atomic_write, partial_prefix, stale_temporaries
 
 from .checksums import has_contents
-from .idx import LARGEST
+from .idx import MAX_IDX_BYTES
 
 CONNECT_SECONDS = 5  # a source that is not reached is given up after this
 STALL_SECONDS = 10  # so is one that sends nothing for this long
@@ -51,7 +51,7 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
         UserError: no source gave some file; the message lists each with its reason.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left in filter(Path.is_dir, left_behind(folder)):  # by a run that was killed
+    for left in filter(Path.is_dir, stale_temporaries(folder)):  # by a run that was killed
         shutil.rmtree(left)
     reasons = []
     for source in sources:
@@ -113,8 +113,8 @@ class _Bounded:
 
     def write(self, chunk: bytes) -> int:
         self.size += len(chunk)
-        if self.size > LARGEST:
-            raise SourceError(f"sends more than {LARGEST} bytes")
+        if self.size > MAX_IDX_BYTES:
+            raise SourceError(f"sends more than {MAX_IDX_BYTES} bytes")
         if time.monotonic() > self.deadline:
             raise SourceError(f"takes longer than {FILE_SECONDS} s for one file")
         return self.file.write(chunk)
@@ -230,13 +230,13 @@ def _unzip_checked(source: Path, target: Path, digest: str) -> None:
     try:
         with (
             gzip.open(source) if zipped else source.open("rb") as contents,
-            written_whole(target) as partial,
+            atomic_write(target) as partial,
             partial.open("wb") as file,
         ):
             while chunk := contents.read(2**20):
                 size += len(chunk)
-                if size > LARGEST:
-                    raise SourceError(f"{source.name} unpacks to more than {LARGEST} bytes")
+                if size > MAX_IDX_BYTES:
+                    raise SourceError(f"{source.name} unpacks to more than {MAX_IDX_BYTES} bytes")
                 found.update(chunk)
                 file.write(chunk)
             if found.hexdigest() != digest:
@@ -245,4 +245,4 @@ def _unzip_checked(source: Path, target: Path, digest: str) -> None:
                     f"(SHA-256 {found.hexdigest()[:12]}…, expected {digest[:12]}…)"
                 )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceError(f"{source.name} is damaged ({error})") from None
+        raise SourceError(f"{source.name} is corrupt ({error})") from None

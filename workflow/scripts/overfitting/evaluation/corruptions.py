@@ -1,6 +1,6 @@
-"""Images in, damaged images out: twelve kinds of damage, each at five severities, seeded.
+"""Images in, corrupted images out: twelve kinds, each at five severities, seeded.
 
-Every model is tested on the same damaged images. The kinds follow Hendrycks & Dietterich 2019
+Every model is tested on the same corrupted images. The kinds follow Hendrycks & Dietterich 2019
 (arXiv 1903.12261) and Mu & Gilmer 2019 (arXiv 1906.02337), made for 28×28 grey images. All
 severities of a kind start from the same random state, so that more severity is more of the same.
 """
@@ -20,20 +20,18 @@ STEPS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if down or
 LINES = 8  # directions of motion blur, evenly over half a turn
 LINE_POINTS = 50  # taken along each of them
 
-Damage = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
+Apply = Callable[[np.ndarray, float, np.random.Generator], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Corruption:
-    """One kind of damage."""
+    """One kind of corruption."""
 
-    damage: Damage
+    apply: Apply
     """Float images in [0, 1] (N×H×W), a strength and a source of randomness in; the same out,
     to be clipped to [0, 1]."""
     strengths: tuple[float, ...]
     """The strength of each severity, from 1 to 5."""
-    unit: str
-    """What a strength means, for people."""
     matched_by: str = ""
     """The key of `augmentation` that shows a model such images in training, if there is one."""
 
@@ -47,20 +45,20 @@ def all_severities(
         images: uint8, N×28×28; N may be 0.
         log: told which corruption is at work.
     """
-    damaged = {}
+    corrupted = {}
     for number, name in enumerate(CORRUPTIONS, start=1):
         if log:
             log.info("%s, %d of %d", name, number, len(CORRUPTIONS))
-        damaged[name] = np.stack(
+        corrupted[name] = np.stack(
             [corrupt(name, images, severity, seed) for severity in range(1, SEVERITIES + 1)]
         )
-    return damaged
+    return corrupted
 
 
 def corrupt(name: str, images: np.ndarray, severity: int, seed: int = 0) -> np.ndarray:
-    """Return uint8 images (N×28×28) damaged by `name`; severity 0 leaves them as they are.
+    """Return uint8 images (N×28×28) corrupted by `name`; severity 0 leaves them as they are.
 
-    An image is damaged in the same way whatever images follow it.
+    An image is corrupt in the same way whatever images follow it.
 
     Args:
         name: a key of CORRUPTIONS.
@@ -77,8 +75,8 @@ def corrupt(name: str, images: np.ndarray, severity: int, seed: int = 0) -> np.n
     if not severity or not len(images):
         return images.copy()
     random = np.random.default_rng([seed, zlib.crc32(name.encode())])
-    damaged = kind.damage(images / 255, kind.strengths[severity - 1], random)
-    return np.rint(255 * np.clip(damaged, 0, 1)).astype(np.uint8)
+    corrupted = kind.apply(images / 255, kind.strengths[severity - 1], random)
+    return np.rint(255 * np.clip(corrupted, 0, 1)).astype(np.uint8)
 
 
 def is_matched(name: str, augmentation: dict[str, Any]) -> bool:
@@ -104,7 +102,7 @@ def shifted(images: np.ndarray, down: int, right: int) -> np.ndarray:
     return framed[..., top : top + height, left : left + width]
 
 
-# The kinds of damage. Each draws at most once, image after image: a second draw would begin
+# The kinds of corruption. Each draws at most once, image after image: a second draw would begin
 # where the first ended, which depends on the number of images.
 
 
@@ -222,19 +220,19 @@ def mirrored(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 CORRUPTIONS = {
-    kind.damage.__name__: kind
+    kind.apply.__name__: kind
     for kind in [
-        Corruption(gaussian_noise, (0.05, 0.1, 0.15, 0.2, 0.3), "standard deviation, 1 is white"),
-        Corruption(shot_noise, (60, 30, 15, 8, 4), "photons of a white pixel"),
-        Corruption(impulse_noise, (0.02, 0.05, 0.1, 0.15, 0.25), "share of the pixels"),
-        Corruption(gaussian_blur, (0.5, 0.75, 1, 1.5, 2), "standard deviation, pixels"),
-        Corruption(motion_blur, (2, 3, 4, 5.5, 7), "length, pixels"),
-        Corruption(brightness, (0.1, 0.2, 0.3, 0.4, 0.5), "added, 1 is white"),
-        Corruption(contrast, (0.2, 0.4, 0.55, 0.7, 0.8), "lost, share"),
-        Corruption(rotation, (5, 10, 15, 20, 30), "degrees"),
-        Corruption(shear, (0.1, 0.2, 0.3, 0.4, 0.5), "columns per row"),
-        Corruption(scale, (0.05, 0.1, 0.2, 0.3, 0.4), "smaller by, share"),
-        Corruption(translation, (1, 2, 3, 4, 5), "pixels", matched_by="translation"),
-        Corruption(horizontal_flip, (0.2, 0.4, 0.6, 0.8, 1), "share mirrored", matched_by="flip"),
+        Corruption(gaussian_noise, (0.05, 0.1, 0.15, 0.2, 0.3)),  # standard deviation, 1 is white
+        Corruption(shot_noise, (60, 30, 15, 8, 4)),  # photons of a white pixel
+        Corruption(impulse_noise, (0.02, 0.05, 0.1, 0.15, 0.25)),  # share of the pixels
+        Corruption(gaussian_blur, (0.5, 0.75, 1, 1.5, 2)),  # standard deviation, pixels
+        Corruption(motion_blur, (2, 3, 4, 5.5, 7)),  # length, pixels
+        Corruption(brightness, (0.1, 0.2, 0.3, 0.4, 0.5)),  # added, 1 is white
+        Corruption(contrast, (0.2, 0.4, 0.55, 0.7, 0.8)),  # lost, share
+        Corruption(rotation, (5, 10, 15, 20, 30)),  # degrees
+        Corruption(shear, (0.1, 0.2, 0.3, 0.4, 0.5)),  # columns per row
+        Corruption(scale, (0.05, 0.1, 0.2, 0.3, 0.4)),  # smaller by, share
+        Corruption(translation, (1, 2, 3, 4, 5), matched_by="translation"),  # pixels
+        Corruption(horizontal_flip, (0.2, 0.4, 0.6, 0.8, 1), matched_by="flip"),  # share mirrored
     ]
 }

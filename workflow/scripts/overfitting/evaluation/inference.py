@@ -38,7 +38,7 @@ def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
     return network.predict(batches, verbose=0)
 
 
-def seen_in_training(model: Model, images: np.ndarray, draws: int) -> np.ndarray:
+def augmented_images(model: Model, images: np.ndarray, draws: int) -> np.ndarray:
     """Return random draws of what the network sees of images in training.
 
     Args:

@@ -17,7 +17,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 """uint8 images (N×28×28) in, class probabilities (N×10) out."""
 
 
-def recognised_when_shifted(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def correct_when_shifted(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tell for each shift which images are still recognised.
 
     Args:
@@ -29,15 +29,13 @@ def recognised_when_shifted(predict: Predict, images: np.ndarray, labels: np.nda
     """
     return np.stack(
         [
-            _recognised(
-                predict, np.stack([shifted(images, down, right) for right in SHIFTS]), labels
-            )
+            _correct(predict, np.stack([shifted(images, down, right) for right in SHIFTS]), labels)
             for down in SHIFTS
         ]
     )
 
 
-def recognised_when_corrupted(
+def correct_when_corrupted(
     predict: Predict, corrupted: Mapping[str, np.ndarray], labels: np.ndarray
 ) -> np.ndarray:
     """Tell for each corruption and severity which images are still recognised.
@@ -55,15 +53,15 @@ def recognised_when_corrupted(
     for name, images in corrupted.items():
         if images.shape[:2] != (SEVERITIES, len(labels)):
             raise ValueError(f"{name}: images of shape {images.shape} for {len(labels)} labels")
-    return np.stack([_recognised(predict, images, labels) for images in corrupted.values()])
+    return np.stack([_correct(predict, images, labels) for images in corrupted.values()])
 
 
 def summary(when_shifted: np.ndarray, when_corrupted: np.ndarray) -> dict[str, Any] | None:
     """Return shares of images recognised, as lists and dictionaries; None without images.
 
     Args:
-        when_shifted: as `recognised_when_shifted` returns it.
-        when_corrupted: as `recognised_when_corrupted` returns it for all of `CORRUPTIONS`.
+        when_shifted: as `correct_when_shifted` returns it.
+        when_corrupted: as `correct_when_corrupted` returns it for all of `CORRUPTIONS`.
 
     Returns:
         `images`, their number; `clean`, the share recognised as they are; `mirrored`, left to
@@ -83,7 +81,7 @@ def summary(when_shifted: np.ndarray, when_corrupted: np.ndarray) -> dict[str, A
     }
 
 
-def _recognised(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _correct(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Tell which of K×N×28×28 images are given their label; booleans, K×N."""
     flat = images.reshape(-1, *images.shape[-2:])
     return predict(flat).argmax(axis=1).reshape(images.shape[:2]) == labels

@@ -69,7 +69,7 @@ def page(markdown: str, folder: Path, template: Path) -> str:
             f"the Markdown has {len(titles)} headings of level 1 (#); a page needs one, its title"
         )
     _show_figures(tokens, folder)
-    tokens = _mend_tables(tokens)
+    tokens = _accessible_tables(tokens)
     first = next((place for place, token in enumerate(tokens) if token.tag == "h2"), len(tokens))
     introduction, body = (
         # The parser escapes what people wrote; the figures are ours, escaped by matplotlib.
@@ -146,7 +146,7 @@ def _inline_svg(path: Path, prefix: str, name: str) -> str:
         root = ElementTree.parse(path).getroot()  # noqa: S314  a figure of ours
     except (OSError, ElementTree.ParseError) as error:
         raise UserError(
-            f"{path} is missing or damaged ({error}); the report shows it: run `dvc repro` to "
+            f"{path} is missing or corrupt ({error}); the report shows it: run `dvc repro` to "
             "make it again"
         ) from None
     for tag in ("metadata", "title"):
@@ -165,9 +165,9 @@ def _inline_svg(path: Path, prefix: str, name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _mend_tables(tokens: Sequence[Token]) -> list[Token]:
+def _accessible_tables(tokens: Sequence[Token]) -> list[Token]:
     """Say which cells are headers of what, and let each table scroll in a region with a name."""
-    mended: list[Token] = []
+    result: list[Token] = []
     heading, tables = "", 0  # the words above a table, and how many tables they have below them
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
@@ -182,11 +182,11 @@ def _mend_tables(tokens: Sequence[Token]) -> list[Token]:
             label = heading if tables == 1 else f"{heading}, table {tables}"
             region = Token("region_open", "div", 1, block=True)
             region.attrs = {"class": "wide", "role": "region", "aria-label": label, "tabindex": "0"}
-            mended.append(region)
-        mended.append(token)
+            result.append(region)
+        result.append(token)
         if token.type == "table_close":
-            mended.append(Token("region_close", "div", -1, block=True))
-    return mended
+            result.append(Token("region_close", "div", -1, block=True))
+    return result
 
 
 def _words(token: Token) -> str:

@@ -175,8 +175,8 @@ def change_over_seeds(before: np.ndarray, after: np.ndarray, paired: bool) -> In
     if fewer < 2 or max(np.ptp(before), np.ptp(after)) < ALIKE:
         return Interval(change, np.nan, np.nan)
     error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in (before, after)))
-    reach = float(scipy.stats.t.ppf(0.975, fewer - 1) * error)
-    return Interval(change, change - reach, change + reach)
+    half_width = float(scipy.stats.t.ppf(0.975, fewer - 1) * error)
+    return Interval(change, change - half_width, change + half_width)
 
 
 def judge(interval: Interval, seeds: int, higher_is_better: bool) -> str:

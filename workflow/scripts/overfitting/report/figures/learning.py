@@ -15,7 +15,7 @@ from .style import (
     basis,
     dodged,
     legend_below,
-    looks,
+    model_styles,
     name_rows,
     plt,
     seeds_and_mean,
@@ -84,7 +84,7 @@ def gap_per_epoch(table: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 5))
     axis.axhline(0, color="0.3", linewidth=1)
     points = table.assign(gap=100 * table["gap"])
-    for model, look in looks(table).items():
+    for model, look in model_styles(table).items():
         of_model = points[points["model"] == model]
         seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **look)
     axis.set_title("Gap per epoch, as Keras prints it: training minus validation accuracy")

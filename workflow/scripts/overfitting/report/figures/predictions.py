@@ -11,7 +11,7 @@ from .style import (
     dodged,
     heat_map,
     legend_below,
-    looks,
+    model_styles,
     name_rows,
     panels,
     plt,
@@ -83,7 +83,7 @@ def class_changes(table: pd.DataFrame) -> Figure:
             accuracy on the class minus the first model's with the same seed (signed share).
             Two models or more; the first, whose changes are 0, among them.
     """
-    (first, _), (second, _), *_ = styles = list(looks(table).items())
+    (first, _), (second, _), *_ = styles = list(model_styles(table).items())
     points = table.assign(change=100 * table["change"])
     of_second = points[points["model"] == second].groupby("class_name", sort=False)["change"]
     classes = list(of_second.mean().sort_values(ascending=False, kind="stable").index)

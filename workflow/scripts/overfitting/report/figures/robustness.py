@@ -11,7 +11,7 @@ from .style import (
     dodged,
     heat_map,
     legend_below,
-    looks,
+    model_styles,
     name_rows,
     plt,
     seeds_and_mean,
@@ -75,7 +75,7 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
         figsize=(WIDTH, 2.5 * (len(grid) + 1)),
     )
     low = np.floor(10 * table["accuracy"].min()) / 10
-    styles = looks(table)
+    styles = model_styles(table)
     for name, rows in drawn.items():
         axis = axes[name]
         for model, look in styles.items():
@@ -114,7 +114,7 @@ def corruption_errors(table: pd.DataFrame) -> Figure:
     """
     names = list(table["corruption"].unique())
     means = [name for name in names if name.startswith("mCE")]
-    styles = looks(table)
+    styles = model_styles(table)
     figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.06 * len(styles)) * len(names) + 2.2))
     axis.axvline(1, color="0.2", linewidth=1.5)
     for number, (model, look) in enumerate(styles.items()):

@@ -17,7 +17,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from seaborn.utils import relative_luminance
 
-from overfitting.common.files import written_whole
+from overfitting.common.files import atomic_write
 
 WIDTH = 7.5  # inches; a phone shrinks a figure to its own width, and text with it
 FAINT = 0.3  # opacity of a single seed under the mean
@@ -32,7 +32,7 @@ mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG without a date, whole or not at all, and close it."""
-    with written_whole(path) as partial:
+    with atomic_write(path) as partial:
         figure.savefig(partial, format="svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
 
@@ -46,7 +46,7 @@ def not_measured(title: str, reason: str) -> Figure:
     return figure
 
 
-def looks(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
+def model_styles(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     """Return each model's colour, line style and marker, the same in every figure.
 
     Args:
