@@ -14,7 +14,8 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile --require-hashes
+INSTALL = @echo "installing the packages of $< into .venv (3 GB, minutes)"; $(BIN)/python -m pip \
+	install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 # pip would compile one file after the other; uncompiled, each import of TensorFlow takes 10 s more
 # wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
@@ -112,16 +113,16 @@ site-cache: .venv/installed
 	@touch $@
 
 .venv/installed: requirements.txt | .venv/pip
-	$(INSTALL) -r requirements.txt
+	$(INSTALL)
 	$(COMPILE)
 	@touch $@
 
 .venv/installed-extras: requirements-extras.txt | .venv/pip
-	$(INSTALL) -r requirements-extras.txt
+	$(INSTALL)
 	$(COMPILE)
 	@touch .venv/installed $@
 
 .venv/installed-for-development: requirements-dev.txt | .venv/pip
-	$(INSTALL) -r requirements-dev.txt
+	$(INSTALL)
 	$(COMPILE)
 	@touch .venv/installed $@
