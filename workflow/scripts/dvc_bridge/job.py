@@ -13,6 +13,7 @@ from pathlib import Path
 from dvc.exceptions import DvcException, ReproductionError
 from dvc.lock import LockError
 from dvc.repo import Repo
+from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
 from dvc.ui import ui
 from dvc.utils import parse_target
 
@@ -20,6 +21,8 @@ from . import locks, patches, processes, recovery
 from .plan import PIPELINE, Plan, require_project
 from .repository import one_line, wait_for_dvc
 
+BUSY = (LockError, RWLockFileCorruptedError, RWLockFileFormatError)
+"""What DVC raises where others use a path, or where a kill cut off its list of who uses which."""
 BLOCKER = re.compile(r"\(PID (\d+)\): (.*)")
 
 
@@ -27,7 +30,7 @@ def reproduce(address: str) -> int:
     """Bring a stage up to date as DVC would, once nobody else is at work on it.
 
     Args:
-        address: the stage, as `dvc repro` takes it, such as `train@a-0` or `sub/dvc.yaml:train`.
+        address: the stage, as `dvc repro` takes it, such as `fit@a-0` or `sub/dvc.yaml:fit`.
 
     Returns:
         The exit status: 0, or 255 as that of DVC.
@@ -54,7 +57,7 @@ def reproduce(address: str) -> int:
                 repo.reproduce(address, single_item=True)
             return 0
         except ReproductionError as error:
-            if not isinstance(error.__cause__, LockError):
+            if not isinstance(error.__cause__, BUSY):
                 _say(f"error: {one_line(error)}")
                 return 255
             _wait_for(error.__cause__, root, said)
@@ -75,8 +78,8 @@ def _prepare_dvc(address: str, plan: Plan | None) -> None:
         patches.wait_for_the_rwlock_file()
 
 
-def _wait_for(busy: LockError, root: Path, said: set[str]) -> None:
-    """Wait while the processes are at work that DVC names; say each once."""
+def _wait_for(busy: BaseException, root: Path, said: set[str]) -> None:
+    """Wait while the processes that DVC names are at work; name each of them once."""
     blockers = [(int(pid), command) for pid, command in BLOCKER.findall(str(busy))]
     at_work = [blocker for blocker in blockers if processes.is_at_work(*blocker)]
     if not at_work:

@@ -21,7 +21,7 @@ LOCKS = Path(".dvc", "tmp", "dvc_bridge")  # not in .snakemake, which users dele
 def hold_run(root: Path, when_busy: Callable[[str], None]) -> None:
     """Hold the lock of runs of a checkout until this process ends.
 
-    Jobs of a Snakemake that was killed go on where they are on a cluster, so they are waited for.
+    On a cluster, the jobs of a Snakemake that was killed go on, so this waits for them, too.
 
     Args:
         root: the checkout.

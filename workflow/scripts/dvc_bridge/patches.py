@@ -1,7 +1,8 @@
-"""All changes to the behaviour of DVC, written for DVC 3.67. Nothing else replaces code of DVC.
+"""All changes to the behaviour of DVC. No other module replaces code of DVC.
 
 They are applied only in processes of this package: the Snakemake that plans, and its jobs. A `dvc`
-that a user starts is plain DVC.
+that a user starts is plain DVC. Each says why it is there, for which version of DVC it was written,
+and which upstream issue it would be needless without.
 """
 
 from collections.abc import Callable, Iterator
@@ -24,12 +25,13 @@ from .lockfile import HEAD, OPENING, LockText
 class OneStageLockfile(dvc.dvcfile.Lockfile):
     """A dvc.lock of which only the entry of one stage is parsed and written.
 
-    Why: DVC reads the whole file when it starts, and parses and writes all of it when a stage ends:
-    37 s for each job where there are a thousand runs. Here the other entries stay text. It also
-    writes the file in place, so that a kill cuts it off, and appends new stages as they end: here
-    the file is replaced, and new stages get the order in which `dvc repro` alone would have run
-    them. The file is the same, byte for byte.
+    Why: DVC parses the whole file when it starts, and parses and writes it again when a stage ends:
+    37 s for each job where there are 2,000 stages. Here the other entries stay text. DVC also
+    writes the file in place, so that a kill cuts it off, and appends new stages as they end. Here
+    the file is replaced atomically, and new stages get the order in which `dvc repro` alone would
+    have run them. The result is the same file, byte for byte.
 
+    Written for: DVC 3.67.
     Upstream: treeverse/dvc#10629 (slow with many stages: dvc.lock is read and written for each).
     """
 
@@ -77,21 +79,23 @@ def read_one_stage(lock_file: str, stage: str, order: list[str]) -> None:
 def wait_for_the_rwlock_file() -> None:
     """Let this process wait for the lock of DVC's list of who reads and writes which path.
 
-    Why: DVC gives up after three seconds, also when it removes its entry after a stage has run;
-    with many jobs at once on a slow disk all that the stage did would be lost.
+    Why: DVC gives up after three seconds, even when it removes its entry after a stage has run.
+    With many jobs at once on a slow disk, all that the stage did would be lost.
 
+    Written for: DVC 3.67.
     Upstream: treeverse/dvc#10465 (`repro` in parallel: "Unable to acquire lock").
     """
     dvc.rwlock.make_lock = partial(dvc.lock.make_lock, wait=True)
 
 
 def without_rwlock() -> None:
-    """Let this process not take part in DVC's list of who reads and writes which path.
+    """Keep this process out of DVC's list of which process reads and writes which path.
 
-    Why: DVC identifies processes by their number, which means another process on another machine.
-    There the lock of the stage in `locks` stands in. And to plan, or to look, nobody need wait
-    until the stages are done that others run.
+    Why: DVC identifies processes by their number, which belongs to another process on another
+    machine. There, the lock of the stage (see `locks`) takes its place. And a process that only
+    plans or looks need not wait for the stages that others run.
 
+    Written for: DVC 3.67.
     Upstream: treeverse/dvc#2584 (where the list was introduced, with process numbers).
     """
     dvc.rwlock.rwlock = lambda *_: nullcontext()
@@ -101,9 +105,10 @@ def without_rwlock() -> None:
 def reading_each_file_once() -> Iterator[None]:
     """Let DVC hash each file, parse each params file and look up the same keys in it once.
 
-    Why: it does so again for every stage. But most stages depend on the same code, and it walks
-    through all of params.yaml for each, which is the longer the more stages there are.
+    Why: it does so again for every stage. Most stages depend on the same code, and the params file
+    is the longer, the more stages there are.
 
+    Written for: DVC 3.67.
     Upstream: treeverse/dvc#9949 and #9085 (files are hashed again for each stage).
     """
     hash_file, parse, look_up = Output._get_hash_meta, param.load_path, param.read_param_file

@@ -34,7 +34,7 @@ class Plan:
     """The stages that `dvc repro` would look at, in its order."""
 
     stages: dict[str, PlannedStage]
-    """By address: as `dvc repro` takes a stage, such as `train@a-0` or `sub/dvc.yaml:train`."""
+    """By address: as `dvc repro` takes a stage, such as `fit@a-0` or `sub/dvc.yaml:fit`."""
     lock_order: dict[str, list[str]]
     """For each dvc.lock, by its relative path, the order in which `dvc repro` would leave it."""
     machine: str

@@ -1,4 +1,4 @@
-"""Telling which processes are still at work, here and on other machines."""
+"""Telling which processes are still at work, and ending with the process that started this one."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ SNAKEMAKE_PID = "DVC_BRIDGE_SNAKEMAKE_PID"
 
 
 def machine() -> str:
-    """Return what process numbers are valid in: this host and, on Linux, this PID namespace."""
+    """Return where process numbers are valid: this host and, on Linux, this PID namespace."""
     namespace = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()} {namespace.readlink() if namespace.is_symlink() else ''}"
 

@@ -1,23 +1,26 @@
 """Repairing what DVC left behind when it was killed.
 
-DVC writes dvc.lock in place: a kill in that moment leaves the beginning of the file, or nothing,
-and DVC then refuses it or forgets stages. It writes its list of who reads and writes which path in
-place, too, and takes a process for alive while its number is in use. What is whole is kept, and
-what the lost entries recorded is found in DVC's run cache without running a stage.
+DVC writes dvc.lock in place. A kill in that moment leaves the beginning of the file, or nothing;
+DVC then refuses the file, or has forgotten stages. Complete entries are kept. What the lost ones
+recorded, DVC restores from its run cache without running a stage.
 
-A real run of Snakemake repairs before it plans, and so does `repair` on the command line.
+DVC also writes `.dvc/tmp/rwlock` in place, its list of which process reads and writes which path,
+and takes a process for alive as long as its number is in use.
+
+Snakemake repairs before it plans a real run, and so does the command `repair`.
 """
 
 import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 from dvc.config import Config
+from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
 
 from .files import TEMPORARY, atomic_write
@@ -38,7 +41,9 @@ def repair(root: Path, everywhere: bool = False) -> list[str]:
         A sentence for each thing that was repaired.
     """
     tmp = root / ".dvc" / "tmp"
-    hardlinks = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
+    hardlinks = False
+    with suppress(DvcException):  # a wrong configuration, which DVC will refuse in its own words
+        hardlinks = Config(str(root / ".dvc"))["core"].get("hardlink_lock", False)
     done = []
     if hardlinks:
         done += [_remove_leftover(tmp / name) for name in ("lock", "rwlock.lock")]

@@ -1,10 +1,9 @@
 """What a Snakefile uses of this package: inputs and outputs of a rule for each stage of `dvc.yaml`.
 
-Each rule has, beside the outs of its stage, one more output: its stamp, an empty file that stands
-for "DVC has looked at this stage". Its inputs are the stamps of the stages upstream, so that rules
-are connected even where stages have no outs. All stamps get the oldest possible time, so no job
-runs because of file times. Which jobs must run is DVC's answer alone, handed to Snakemake as
-`--forcerun` would hand it over.
+Besides the outs of its stage, each rule has one more output: its stamp, an empty file that stands
+for "DVC has checked this stage". Its inputs are the stamps of the stages upstream, so rules are
+connected even where stages have no outs. All stamps have the time 0, so no job runs because of file
+times. Which jobs must run is DVC's decision alone. It is passed to Snakemake as `--forcerun` would.
 
 DVC is asked when Snakemake builds its graph of jobs, in the first input function. Only then is it
 known whether this is a real run, which waits for its turn and repairs what a killed run left, or
