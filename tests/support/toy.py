@@ -69,6 +69,10 @@ rule power:
 
 include: "anywhere/dvc_bridge/rules.smk"
 """
+CONFIG = {
+    ".dvc/config": "[core]\n    analytics = false\n    check_update = false\n",
+    ".dvc/.gitignore": "/config.local\n/tmp\n/cache\n",
+}
 POWERS = {f"power@{name}-{power}" for name in ("a-1", "b") for power in (2, 3)}
 ALL = {"source", "total", *POWERS}
 
@@ -117,8 +121,8 @@ def make_toy(folder: Path) -> Toy:
     toy.write("input.txt", "1 2 3\n")
     toy.write(".gitignore", "/numbers.txt\n/out/*/\n/.snakemake\n/logs\n/ran.txt\n/wait-*\n")
     toy.write("out/.gitignore", "")
-    toy.write(".dvc/config", "[core]\n    analytics = false\n    check_update = false\n")
-    toy.write(".dvc/.gitignore", "/config.local\n/tmp\n/cache\n")
+    for name, text in CONFIG.items():
+        toy.write(name, text)
     toy.git("init", "--quiet", "--initial-branch=main")
     toy.commit()
     return toy

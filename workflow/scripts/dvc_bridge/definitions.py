@@ -59,6 +59,8 @@ def read_definitions(root: Path) -> dict[str, Definition]:
     Raises:
         BridgeError: the file is no valid YAML, or has no stages.
     """
+    if not (root / PIPELINE).exists():
+        return {}
     try:
         content = ruamel.yaml.YAML(typ="safe").load(root / PIPELINE)
     except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:

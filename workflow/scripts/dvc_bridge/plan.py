@@ -65,13 +65,18 @@ class Plan:
             raise BridgeError(f"{PLAN} is missing: jobs are started by Snakemake") from None
 
 
-def require_project(root: Path) -> None:
+def require_project(root: Path, pipeline: bool = True) -> None:
     """Refuse a folder without a DVC project; nothing may be written there.
 
+    Args:
+        root: the folder.
+        pipeline: whether it must have a `dvc.yaml`.
+
     Raises:
-        BridgeError: it has no `.dvc` or no `dvc.yaml`.
+        BridgeError: it has no `.dvc`, or no `dvc.yaml`.
     """
-    lacking = [name for name in (".dvc", PIPELINE) if not (root / name).exists()]
+    needed = [".dvc", *[PIPELINE] * pipeline]
+    lacking = [name for name in needed if not (root / name).exists()]
     if lacking:
         raise BridgeError(
             f"{root} has no {' and no '.join(lacking)}; start Snakemake in the folder of a DVC "

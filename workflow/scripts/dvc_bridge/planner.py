@@ -18,7 +18,7 @@ from .processes import machine
 from .repository import dvc_errors_in_one_line, refuse_unknown_hashes
 
 
-def make_plan(repo: Repo) -> Plan:
+def make_plan(repo: Repo, all_pipelines: bool = False) -> Plan:
     """Ask DVC what `dvc repro` would do.
 
     The stale stages are an upper bound: those that `dvc status` names, and all downstream of them.
@@ -26,6 +26,7 @@ def make_plan(repo: Repo) -> Plan:
 
     Args:
         repo: the project; its lock is held.
+        all_pipelines: what `dvc repro --all-pipelines` would do.
 
     Raises:
         BridgeError: DVC refuses the pipeline.
@@ -33,7 +34,8 @@ def make_plan(repo: Repo) -> Plan:
     patches.without_rwlock()  # whoever is at work on a stage, it can be planned
     with dvc_errors_in_one_line():
         graph = get_active_graph(repo.index.graph)
-        steps: list[Stage] = plan_repro(graph, repo.stage.collect(PIPELINE))
+        targets = [] if all_pipelines else repo.stage.collect(PIPELINE)
+        steps: list[Stage] = plan_repro(graph, targets)
         refuse_unknown_hashes(steps)
         with patches.reading_each_file_once():
             changed = {stage for stage in steps if stage.status()}
@@ -45,6 +47,24 @@ def make_plan(repo: Repo) -> Plan:
         stale = stage in changed or any(stages[address].stale for address in inputs)
         stages[stage.addressing] = PlannedStage(inputs, stale)
     return Plan(stages, lock_order(steps), machine())
+
+
+def ignore_outs(repo: Repo, plan: Plan) -> None:
+    """Let Git ignore the outs of the stale stages, in the order of `dvc repro`.
+
+    DVC appends each out to the `.gitignore` beside it when its stage ends. In parallel runs that
+    order is a matter of chance, and so is the hash of a dep on a folder with such a file.
+
+    Args:
+        repo: the project; its lock is held.
+        plan: what `make_plan` returned for it.
+    """
+    stages = {stage.addressing: stage for stage in repo.index.stages}
+    with repo.scm_context(quiet=True):
+        for address in plan.stale():
+            for out in stages[address].outs:
+                if out.use_scm_ignore and Path(out.fs_path).parent.is_dir():
+                    repo.scm_context.ignore(out.fspath)
 
 
 def outs_read(deps: Iterable[Dependency], upstream: Iterable[Stage]) -> list[Output]:

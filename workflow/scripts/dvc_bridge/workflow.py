@@ -52,10 +52,15 @@ class Bridge:
     Args:
         workflow: Snakemake's object of that name, which every Snakefile has.
         environment: a file that describes a conda environment, for the stages without a rule.
+        all_pipelines: run the stages of all `dvc.yaml` and `.dvc` files, not only those that the
+            `dvc.yaml` in the current folder needs.
     """
 
-    def __init__(self, workflow: Any, environment: str | None = None) -> None:
+    def __init__(
+        self, workflow: Any, environment: str | None = None, all_pipelines: bool = False
+    ) -> None:
         self._workflow = workflow
+        self._all_pipelines = all_pipelines
         self.environment = environment and str(Path.cwd() / environment)
         # What is loaded by now stays until the end. Python would search it for garbage, again and
         # again: a fifth of the time in which Snakemake finds that there is nothing to do.
@@ -63,7 +68,7 @@ class Bridge:
         self._root = Path.cwd()
         self._with_rule: set[str] = set()
         with _errors_in_one_line():
-            require_project(self._root)
+            require_project(self._root, pipeline=not all_pipelines)
             self._definitions = read_definitions(self._root)
         os.environ[SNAKEMAKE_PID] = str(os.getpid())
 
@@ -182,7 +187,9 @@ class Bridge:
             atexit.register(self._repo.close)
             repository.wait_for_dvc(self._repo, _say)
             with self._repo.lock:
-                return planner.make_plan(self._repo)
+                plan = planner.make_plan(self._repo, self._all_pipelines)
+                planner.ignore_outs(self._repo, plan)
+                return plan
 
         try:
             plan = ask()
@@ -205,7 +212,7 @@ class Bridge:
 
         def ask() -> Plan:
             with closing(repository.open_to_look(self._root)) as repo:
-                return planner.make_plan(repo)
+                return planner.make_plan(repo, self._all_pipelines)
 
         return repository.read_without_lock(self._root, ask)
 
