@@ -1,4 +1,4 @@
-"""Stage download: the four raw files of Fashion-MNIST, unzipped, their contents verified."""
+"""Stage download: get the four raw files of Fashion-MNIST, decompressed and verified."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -11,8 +11,8 @@ from overfitting.data import checksums, sources
 
 def main(argv: list[str]) -> None:
     parser = Arguments(__doc__)
-    parser.reads("checksums", "SHA-256 of each unzipped file")
-    parser.writes("folder", "where the files belong")
+    parser.reads("checksums", "SHA-256 of each decompressed file")
+    parser.writes("folder", "folder for the files")
     arguments = parser.parsed(argv)
     declared = params.stage_params("download")
     sources.fetch_all(

@@ -1,4 +1,4 @@
-"""Write the JSON Schema of params.yaml, from which editors complete and check its keys."""
+"""Write the JSON Schema of params.yaml, with which editors complete and check its keys."""
 
 import overfitting.common.check_environment  # noqa: F401
 

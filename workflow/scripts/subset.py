@@ -1,4 +1,4 @@
-"""Stage subset: the first images of the training and of the test set, and the whole test set."""
+"""Stage subset: select the first training and test images, and keep the whole test set too."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -24,7 +24,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parsed(argv)
     declared = params.stage_params("subset")
     log = start_log("subset")
-    checksums.refuse_other_contents(arguments.raw, checksums.read_checksums(arguments.checksums))
+    checksums.verify_checksums(arguments.raw, checksums.read_checksums(arguments.checksums))
     train = raw_examples(arguments.raw, "train")
     test = raw_examples(arguments.raw, "t10k")
     for target, (images, labels) in {
@@ -37,7 +37,11 @@ def main(argv: list[str]) -> None:
 
 
 def raw_examples(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and the labels of the raw files whose names begin with `prefix`."""
+    """Read the raw files whose names begin with `prefix`.
+
+    Returns:
+        The images (uint8, N×28×28) and the labels (uint8, N).
+    """
     return (
         read_idx(folder / f"{prefix}-images-idx3-ubyte", dimensions=3),
         read_idx(folder / f"{prefix}-labels-idx1-ubyte", dimensions=1),
