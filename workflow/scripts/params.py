@@ -9,16 +9,16 @@ import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from overfitting.common import params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script
 from overfitting.common.files import write_text
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("params", "the params.yaml to check")
-    parser.writes("marker", "marker that params.yaml is valid", ".checked")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("params", "the params.yaml to check")
+    parser.add_output("marker", "marker that params.yaml is valid", ".checked")
+    arguments = parser.parse(argv)
     params.read(arguments.params)
     write_text(arguments.marker, "params.yaml was read and nothing in it had to be refused.\n")
 

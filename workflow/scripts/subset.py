@@ -8,20 +8,20 @@ from pathlib import Path
 import numpy as np
 
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script, start_log
 from overfitting.data import checksums
 from overfitting.data.idx import read_idx
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("checksums", "SHA-256 of each raw file")
-    parser.reads("raw", "folder with the four raw files")
-    parser.writes("train", "training subset", ".npz")
-    parser.writes("test", "test subset", ".npz")
-    parser.writes("whole_test", "whole test set", ".npz")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("checksums", "SHA-256 of each raw file")
+    parser.add_input("raw", "folder with the four raw files")
+    parser.add_output("train", "training subset", ".npz")
+    parser.add_output("test", "test subset", ".npz")
+    parser.add_output("whole_test", "whole test set", ".npz")
+    arguments = parser.parse(argv)
     declared = params.stage_params("subset")
     log = start_log("subset")
     checksums.verify_checksums(arguments.raw, checksums.read_checksums(arguments.checksums))
