@@ -81,7 +81,9 @@ KEYS = paths(ruamel.yaml.YAML(typ="safe").load(SHIPPED))
 @example(key_path=("models", "baseline"), value={"../..": {}})
 @example(key_path=("compare",), value=["baseline; rm -rf x"])
 @example(key_path=("seeds",), value=[True])
-def test_any_value_at_any_key_is_taken_or_refused(folder: Path, key_path: Any, value: Any) -> None:
+def test_any_value_of_any_key_is_accepted_or_refused(
+    folder: Path, key_path: Any, value: Any
+) -> None:
     content = ruamel.yaml.YAML(typ="safe").load(SHIPPED)
     parent = content
     for key in key_path[:-1]:
@@ -104,7 +106,7 @@ def test_any_value_at_any_key_is_taken_or_refused(folder: Path, key_path: Any, v
 @given(position=st.integers(0, len(SHIPPED)), text=st.text(max_size=12), cut=st.integers(0, 12))
 @example(position=0, text="!!python/object/apply:os.system [touch hacked]\n", cut=0)
 @example(position=0, text="&a [*a, *a]\n", cut=0)
-def test_any_edit_is_taken_or_refused(folder: Path, position: int, text: str, cut: int) -> None:
+def test_any_edit_is_accepted_or_refused(folder: Path, position: int, text: str, cut: int) -> None:
     path = folder / "params.yaml"
     edited = SHIPPED[:position] + text + SHIPPED[position + cut :]
     path.write_bytes(edited.encode("utf-8", errors="surrogateescape"))
@@ -117,7 +119,7 @@ def test_any_edit_is_taken_or_refused(folder: Path, position: int, text: str, cu
 
 @NO_DEADLINE
 @given(content=st.binary(max_size=300))
-def test_any_bytes_are_no_params(folder: Path, content: bytes) -> None:
+def test_random_bytes_are_not_valid_params(folder: Path, content: bytes) -> None:
     (folder / "params.yaml").write_bytes(content)
     with pytest.raises(UserError):
         params.read(folder / "params.yaml")
@@ -187,7 +189,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 @example(script="corruptions", data=["baseline", "--", "--"])
 @example(script="train", data=["baseline.dropout", "0", "some.npz", "a.weights.h5", "a.json"])
 @example(script="train", data=["baseline", "0", "a folder/some.npz", "a.npz", "a.json"])
-def test_any_arguments_are_refused_in_words(junk: Path, script: str, data: Any) -> None:
+def test_invalid_arguments_give_a_readable_error(junk: Path, script: str, data: Any) -> None:
     main, count = SCRIPTS[script]
     arguments = data
     if not isinstance(data, list):
@@ -231,7 +233,7 @@ def assert_matches_file(path: Path, values: np.ndarray) -> None:
 @NO_DEADLINE
 @given(content=st.binary(max_size=64) | st.binary(max_size=40).map(lambda tail: IDX[:4] + tail))
 @example(content=IDX[:4] + b"\xff" * 12)
-def test_any_bytes_are_idx_or_refused(folder: Path, content: bytes) -> None:
+def test_random_bytes_are_valid_idx_or_refused(folder: Path, content: bytes) -> None:
     path = folder / "idx"
     path.write_bytes(content)
     try:
@@ -245,7 +247,7 @@ def test_any_bytes_are_idx_or_refused(folder: Path, content: bytes) -> None:
 @NO_DEADLINE
 @given(position=st.integers(0, len(IDX) - 1), byte=st.integers(0, 255), cut=st.integers(0, 8))
 @example(position=11, byte=2, cut=8)  # another shape, but valid
-def test_idx_with_other_bytes_is_another_or_refused(
+def test_changed_idx_is_read_correctly_or_refused(
     folder: Path, position: int, byte: int, cut: int
 ) -> None:
     path = folder / "idx"
@@ -265,7 +267,7 @@ def saved(folder: Path) -> tuple[bytes, np.ndarray]:
 
 @NO_DEADLINE
 @given(data=st.data())
-def test_arrays_with_other_bytes_are_the_same_or_refused(folder: Path, data: Any) -> None:
+def test_changed_arrays_load_unaltered_or_are_refused(folder: Path, data: Any) -> None:
     content, array = saved(folder)
     position = data.draw(st.integers(0, len(content) - 1))
     corrupt = bytearray(content)

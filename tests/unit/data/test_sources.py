@@ -27,9 +27,9 @@ SMALL = 10_000  # bytes, in place of MAX_IDX_BYTES
 ENDLESS = 32 * 2**20  # bytes after which even an endless response ends
 
 
-def idx_bytes(*shape: int, dimensions: int | None = None, kind: int = idx.UNSIGNED_BYTE) -> bytes:
+def idx_bytes(*shape: int, value_type: int = idx.UNSIGNED_BYTE) -> bytes:
     """Return the contents of an IDX file of random values with the given shape."""
-    header = bytes([0, 0, kind, len(shape) if dimensions is None else dimensions])
+    header = bytes([0, 0, value_type, len(shape)])
     values = np.random.default_rng(len(shape)).integers(0, 256, int(np.prod(shape)))
     return header + struct.pack(f">{len(shape)}I", *shape) + values.astype(np.uint8).tobytes()
 
@@ -256,7 +256,7 @@ def test_accepts_a_response_with_a_content_encoding_of_gzip(tmp_path: Path, site
         "bad_length",
     ],
 )
-def test_a_broken_source_gives_way_to_the_next(
+def test_a_broken_source_falls_back_to_the_next(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
@@ -273,7 +273,7 @@ def test_a_broken_source_gives_way_to_the_next(
     assert_complete(tmp_path / "both")
 
 
-def test_redirects_in_a_loop_give_way_to_the_next(
+def test_a_redirect_loop_falls_back_to_the_next(
     tmp_path: Path, site: Site, sleeps: list[float]
 ) -> None:
     broken, good = site.add(redirecting), site.add(send)
@@ -284,13 +284,13 @@ def test_redirects_in_a_loop_give_way_to_the_next(
 
 
 @pytest.mark.parametrize("package", ["-oDir::Bin::dpkg=/bin/true", "a b", "", "../x"])
-def test_only_a_name_of_a_package_reaches_apt(tmp_path: Path, package: str) -> None:
+def test_only_a_valid_package_name_is_passed_to_apt(tmp_path: Path, package: str) -> None:
     source = f"apt:{package}"
     assert f"\n  {source}: not a valid name of a Debian package" in refusal(source, folder=tmp_path)
 
 
 @pytest.mark.parametrize("answer", [error(500), cut_off], ids=["500", "cut_off"])
-def test_tries_again_after_a_passing_fault(
+def test_retries_after_a_transient_failure(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
@@ -305,7 +305,7 @@ def test_tries_again_after_a_passing_fault(
 
 
 @pytest.mark.parametrize("started", [False, True], ids=["no response", "partial response"])
-def test_a_stalled_server_is_given_up(
+def test_a_stalled_server_times_out(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
@@ -353,7 +353,7 @@ def test_a_refused_connection_is_not_retried(tmp_path: Path, sleeps: list[float]
 
 
 @pytest.mark.parametrize("address", ["http://", "http://[bad/", "http://a b/"])
-def test_an_invalid_address_gives_way_to_the_next(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_falls_back_to_the_next(tmp_path: Path, address: str) -> None:
     fetch(address, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
@@ -470,7 +470,7 @@ def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     assert_complete(folder)
 
 
-def test_what_a_living_run_works_with_stays(tmp_path: Path) -> None:
+def test_temporary_files_of_a_live_run_are_kept(tmp_path: Path) -> None:
     other = tmp_path / "raw" / f".partial-{os.getppid()}-abc"
     other.mkdir(parents=True)
     fetch(folder_with(tmp_path / "good"), folder=other.parent)
@@ -599,7 +599,7 @@ def test_the_pinned_checksums_are_those_of_the_publisher() -> None:
         f"{'0' * 64}  ..",
     ],
 )
-def test_checksums_of_another_form_are_refused(tmp_path: Path, line: str) -> None:
+def test_malformed_checksums_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "SHA256SUMS"
     path.write_text(PINNED)
     assert checksums.read_checksums(path) == dict.fromkeys(checksums.RAW, "0" * 64)
@@ -637,7 +637,7 @@ def test_reads_idx(tmp_path: Path, shape: tuple[int, ...]) -> None:
         (b"\0\0", "begins with 0000"),
         (idx_bytes(3, 4, 4)[:15], "not an IDX file of unsigned bytes with 3 dimension"),
         (b"\x01" + idx_bytes(3, 4, 4)[1:], "begins with 01000803"),
-        (idx_bytes(3, 4, 4, kind=0x0D), "begins with 00000d03"),
+        (idx_bytes(3, 4, 4, value_type=0x0D), "begins with 00000d03"),
         (idx_bytes(3), "begins with 00000801"),
         (idx_bytes(3, 4, 4, 1), "begins with 00000804"),
         (gzip.compress(idx_bytes(3, 4, 4), mtime=0), "begins with 1f8b"),
