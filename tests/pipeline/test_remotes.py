@@ -408,7 +408,7 @@ def test_no_secret_is_in_git(ada: Project, store: Store, monkeypatch: pytest.Mon
     for secret in store.private:
         assert secret not in history
     monkeypatch.chdir(ada.folder)
-    assert check.exposed() == []
+    assert check.exposed_secrets() == []
 
 
 @pytest.mark.parametrize("store", ["ssh"], indirect=True)
@@ -425,7 +425,7 @@ def test_what_dvc_does_not_check(
     try:
         ada.run("dvc", "push")
         monkeypatch.chdir(ada.folder)
-        assert check.exposed() == [f"others can read {key}; `chmod 600 {key}`"]
+        assert check.exposed_secrets() == [f"others can read {key}; `chmod 600 {key}`"]
     finally:
         key.chmod(0o600)
         known.unlink()
@@ -467,11 +467,13 @@ def test_a_secret_that_others_can_read_is_found(
     configured: Callable[[Path, str], None], setting: str
 ) -> None:
     configured(check.PRIVATE, setting)
-    assert check.exposed() == [f"others can read {check.PRIVATE}; `chmod 600 {check.PRIVATE}`"]
+    assert check.exposed_secrets() == [
+        f"others can read {check.PRIVATE}; `chmod 600 {check.PRIVATE}`"
+    ]
     check.PRIVATE.chmod(0o600)
-    assert check.exposed() == []
+    assert check.exposed_secrets() == []
     configured(check.SHARED, setting)
-    [fault] = check.exposed()
+    [fault] = check.exposed_secrets()
     assert fault.startswith(".dvc/config holds a secret, and Git would share it")
 
 
@@ -491,7 +493,7 @@ def test_what_is_no_secret_may_be_read(
 ) -> None:
     for file in (check.SHARED, check.PRIVATE):
         configured(file, setting)
-    assert check.exposed() == []
+    assert check.exposed_secrets() == []
 
 
 def test_every_secret_that_dvc_knows_is_known() -> None:

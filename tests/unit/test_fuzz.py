@@ -1,4 +1,4 @@
-"""Whatever stands in a file: what is right is read, all else is refused in words."""
+"""Arbitrary files and arguments: valid ones are accepted, all others give a clear error."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("fuzz")
 
 
-def in_words(error: UserError) -> None:
+def assert_readable(error: UserError) -> None:
     assert str(error)
     assert len(max(str(error).splitlines(), key=len)) < 600
 
@@ -60,43 +60,45 @@ values: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-def paths(content: Any, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Every place in nested dictionaries and lists."""
-    found = [here] if here else []
+def paths(content: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of each value in nested dictionaries and lists."""
+    own = [path] if path else []
     if isinstance(content, dict):
         pairs = list(content.items())
     elif isinstance(content, list):
         pairs = list(enumerate(content))
     else:
-        return found
-    return found + [path for key, value in pairs for path in paths(value, (*here, key))]
+        return own
+    return own + [inner for key, value in pairs for inner in paths(value, (*path, key))]
 
 
-PLACES = paths(ruamel.yaml.YAML(typ="safe").load(SHIPPED))
+KEYS = paths(ruamel.yaml.YAML(typ="safe").load(SHIPPED))
 
 
 @NO_DEADLINE
-@given(place=st.sampled_from(PLACES), value=values)
-@example(place=("data", "train_size"), value=float("nan"))
-@example(place=("models", "baseline"), value={"../..": {}})
-@example(place=("compare",), value=["baseline; rm -rf x"])
-@example(place=("seeds",), value=[True])
-def test_any_value_at_any_key_is_taken_or_refused(folder: Path, place: Any, value: Any) -> None:
+@given(key_path=st.sampled_from(KEYS), value=values)
+@example(key_path=("data", "train_size"), value=float("nan"))
+@example(key_path=("models", "baseline"), value={"../..": {}})
+@example(key_path=("compare",), value=["baseline; rm -rf x"])
+@example(key_path=("seeds",), value=[True])
+def test_any_value_of_any_key_is_accepted_or_refused(
+    folder: Path, key_path: Any, value: Any
+) -> None:
     content = ruamel.yaml.YAML(typ="safe").load(SHIPPED)
-    holder = content
-    for key in place[:-1]:
-        holder = holder[key]
-    holder[place[-1]] = value
+    parent = content
+    for key in key_path[:-1]:
+        parent = parent[key]
+    parent[key_path[-1]] = value
     path = folder / "params.yaml"
     with path.open("w", encoding="utf-8") as file:
         ruamel.yaml.YAML(typ="safe").dump(content, file)
     try:
-        read = params.read(path)
+        accepted = params.read(path)
     except UserError as error:
-        in_words(error)
+        assert_readable(error)
     else:
-        assert set(read.compare) <= set(read.models)
-        for name in read.models:
+        assert set(accepted.compare) <= set(accepted.models)
+        for name in accepted.models:
             assert Path(name).name == name and not set(name) & set(" ;&|$`'\"\\<>()*?/~!#\n")
 
 
@@ -104,20 +106,20 @@ def test_any_value_at_any_key_is_taken_or_refused(folder: Path, place: Any, valu
 @given(position=st.integers(0, len(SHIPPED)), text=st.text(max_size=12), cut=st.integers(0, 12))
 @example(position=0, text="!!python/object/apply:os.system [touch hacked]\n", cut=0)
 @example(position=0, text="&a [*a, *a]\n", cut=0)
-def test_any_edit_is_taken_or_refused(folder: Path, position: int, text: str, cut: int) -> None:
+def test_any_edit_is_accepted_or_refused(folder: Path, position: int, text: str, cut: int) -> None:
     path = folder / "params.yaml"
     edited = SHIPPED[:position] + text + SHIPPED[position + cut :]
     path.write_bytes(edited.encode("utf-8", errors="surrogateescape"))
     try:
         params.read(path)
     except UserError as error:
-        in_words(error)
+        assert_readable(error)
     assert not Path("hacked").exists()
 
 
 @NO_DEADLINE
 @given(content=st.binary(max_size=300))
-def test_any_bytes_are_no_params(folder: Path, content: bytes) -> None:
+def test_random_bytes_are_not_valid_params(folder: Path, content: bytes) -> None:
     (folder / "params.yaml").write_bytes(content)
     with pytest.raises(UserError):
         params.read(folder / "params.yaml")
@@ -127,7 +129,7 @@ def test_params_of_100_megabytes_are_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     with path.open("wb") as file:
         file.write(b"a: [")
-        file.truncate(100 * 2**20)  # takes no room, but would when read
+        file.truncate(100 * 2**20)  # sparse: needs no disk space, but would need memory
     with pytest.raises(UserError, match=r"params\.yaml has 104857600 bytes"):
         params.read(path)
 
@@ -148,7 +150,7 @@ ARGUMENTS = [
     *("params.yaml", "dvc.yaml", "some.npz", "other.npz", "some.json", "some.weights.h5"),
     *("some.checked", "a folder/some.npz", "missing/some.json"),
 ]
-# What a shell can pass: no NUL.
+# A command line cannot contain NUL.
 argument = st.sampled_from(ARGUMENTS) | st.text(
     st.characters(codec="utf-8", exclude_characters="\0"), max_size=8
 )
@@ -156,14 +158,14 @@ argument = st.sampled_from(ARGUMENTS) | st.text(
 
 @pytest.fixture(scope="module")
 def junk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with files of no use to anybody, and this project's params; do not change it."""
+    """A folder with meaningless files, params.yaml and dvc.yaml; tests must not change it."""
     folder = tmp_path_factory.mktemp("arguments")
     (folder / "a folder").mkdir()
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "a file").write_bytes(bytes(range(256)))
     (folder / "empty").touch()
-    (folder / ".partial-x-some.checked").touch()  # no process has this number
+    (folder / ".partial-x-some.checked").touch()  # not a process ID
     save_examples(folder / "some.npz", numbers=np.arange(3))
     save_examples(folder / "a folder" / "some.npz", images=np.zeros((3, 28, 28), np.uint8))
     return folder
@@ -187,33 +189,33 @@ def files_in(folder: Path) -> dict[str, bytes]:
 @example(script="corruptions", data=["baseline", "--", "--"])
 @example(script="train", data=["baseline.dropout", "0", "some.npz", "a.weights.h5", "a.json"])
 @example(script="train", data=["baseline", "0", "a folder/some.npz", "a.npz", "a.json"])
-def test_any_arguments_are_refused_in_words(junk: Path, script: str, data: Any) -> None:
+def test_invalid_arguments_give_a_readable_error(junk: Path, script: str, data: Any) -> None:
     main, count = SCRIPTS[script]
     arguments = data
     if not isinstance(data, list):
         arguments = data.draw(st.lists(argument, min_size=count, max_size=count + 1))
     with tempfile.TemporaryDirectory() as scratch:
-        inside = Path(scratch, "between", "inside")
-        shutil.copytree(junk, inside)
-        before = files_in(inside)
-        ended = False
-        with contextlib.chdir(inside), contextlib.redirect_stderr(io.StringIO()) as said:
+        folder = Path(scratch, "parent", "folder")
+        shutil.copytree(junk, folder)
+        before = files_in(folder)
+        succeeded = False
+        with contextlib.chdir(folder), contextlib.redirect_stderr(io.StringIO()) as stderr:
             try:
                 main(arguments)
-                ended = True
+                succeeded = True
             except UserError as error:
-                in_words(error)
-            except OSError as error:  # run_script says it in a line
+                assert_readable(error)
+            except OSError as error:  # run_script reports it in one line
                 assert error.filename
-            except SystemExit as end:
-                assert end.code == 0 or "usage: " in said.getvalue()
-        assert "Traceback" not in said.getvalue()
-        after = files_in(inside)
-        asked_for = {os.path.normpath(arguments[-1])} if ended else set()
+            except SystemExit as exit:
+                assert exit.code == 0 or "usage: " in stderr.getvalue()
+        assert "Traceback" not in stderr.getvalue()
+        after = files_in(folder)
+        expected = {os.path.normpath(arguments[-1])} if succeeded else set()
         changed = {name for name in before | after if after.get(name) != before.get(name)}
-        assert {name for name in changed if not name.startswith("logs/")} <= asked_for
-        assert [path.name for path in Path(scratch).iterdir()] == ["between"]
-        assert [path.name for path in Path(scratch, "between").iterdir()] == ["inside"]
+        assert {name for name in changed if not name.startswith("logs/")} <= expected
+        assert [path.name for path in Path(scratch).iterdir()] == ["parent"]
+        assert [path.name for path in Path(scratch, "parent").iterdir()] == ["folder"]
         assert not list(Path(scratch).rglob("hacked"))
 
 
@@ -222,8 +224,8 @@ def test_any_arguments_are_refused_in_words(junk: Path, script: str, data: Any) 
 IDX = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 4) + bytes(range(24))
 
 
-def assert_read_as_it_stands(path: Path, values: np.ndarray) -> None:
-    """The shape and each value are those of the bytes, and no byte is left over."""
+def assert_matches_file(path: Path, values: np.ndarray) -> None:
+    """Assert that the array has the shape and values of the file, and that no byte is left over."""
     header = bytes([0, 0, 8, 3]) + struct.pack(">3I", *values.shape)
     assert header + values.tobytes() == path.read_bytes()
 
@@ -231,27 +233,27 @@ def assert_read_as_it_stands(path: Path, values: np.ndarray) -> None:
 @NO_DEADLINE
 @given(content=st.binary(max_size=64) | st.binary(max_size=40).map(lambda tail: IDX[:4] + tail))
 @example(content=IDX[:4] + b"\xff" * 12)
-def test_any_bytes_are_idx_or_refused(folder: Path, content: bytes) -> None:
+def test_random_bytes_are_valid_idx_or_refused(folder: Path, content: bytes) -> None:
     path = folder / "idx"
     path.write_bytes(content)
     try:
         values = read_idx(path, 3)
     except UserError as error:
-        in_words(error)
+        assert_readable(error)
     else:
-        assert_read_as_it_stands(path, values)
+        assert_matches_file(path, values)
 
 
 @NO_DEADLINE
 @given(position=st.integers(0, len(IDX) - 1), byte=st.integers(0, 255), cut=st.integers(0, 8))
-@example(position=11, byte=2, cut=8)  # of another shape, and right
-def test_idx_with_other_bytes_is_another_or_refused(
+@example(position=11, byte=2, cut=8)  # another shape, but valid
+def test_changed_idx_is_read_correctly_or_refused(
     folder: Path, position: int, byte: int, cut: int
 ) -> None:
     path = folder / "idx"
     path.write_bytes(IDX[:position] + bytes([byte]) + IDX[position + 1 : len(IDX) - cut])
     with contextlib.suppress(UserError):
-        assert_read_as_it_stands(path, read_idx(path, 3))
+        assert_matches_file(path, read_idx(path, 3))
 
 
 # Arrays
@@ -259,27 +261,27 @@ def test_idx_with_other_bytes_is_another_or_refused(
 
 def saved(folder: Path) -> tuple[bytes, np.ndarray]:
     array = np.arange(300, dtype=np.int16).reshape(3, 100)
-    save_examples(folder / "whole.npz", numbers=array)
-    return (folder / "whole.npz").read_bytes(), array
+    save_examples(folder / "intact.npz", numbers=array)
+    return (folder / "intact.npz").read_bytes(), array
 
 
 @NO_DEADLINE
 @given(data=st.data())
-def test_arrays_with_other_bytes_are_the_same_or_refused(folder: Path, data: Any) -> None:
+def test_changed_arrays_load_unaltered_or_are_refused(folder: Path, data: Any) -> None:
     content, array = saved(folder)
     position = data.draw(st.integers(0, len(content) - 1))
-    damaged = bytearray(content)
-    damaged[position] = data.draw(st.integers(0, 255))
+    corrupt = bytearray(content)
+    corrupt[position] = data.draw(st.integers(0, 255))
     if data.draw(st.booleans()):
-        del damaged[data.draw(st.integers(0, len(content))) :]
-    path = folder / "damaged.npz"
-    path.write_bytes(damaged)
+        del corrupt[data.draw(st.integers(0, len(content))) :]
+    path = folder / "corrupt.npz"
+    path.write_bytes(corrupt)
     try:
-        [read] = load_examples(path, "numbers")
+        [loaded] = load_examples(path, "numbers")
     except UserError as error:
-        in_words(error)
+        assert_readable(error)
     else:
-        np.testing.assert_array_equal(read, array)
+        np.testing.assert_array_equal(loaded, array)
 
 
 def test_any_flipped_bit_of_arrays_is_harmless_or_refused(folder: Path) -> None:

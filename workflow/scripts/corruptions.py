@@ -4,16 +4,16 @@ import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script, start_log
 from overfitting.evaluation import corruptions
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("test", "test subset (.npz)")
-    parser.writes("corrupted", "corrupted images", ".npz")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("test", "test subset (.npz)")
+    parser.add_output("corrupted", "corrupted images", ".npz")
+    arguments = parser.parse(argv)
     size = params.stage_params("corruptions")["robustness.test_size"]
     log = start_log("corruptions")
     [images] = datasets.load_examples(arguments.test, "images")

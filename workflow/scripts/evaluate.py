@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import native_messages_in_log, run_script, start_log
 from overfitting.common.errors import UserError
 from overfitting.common.files import read_record, sha256, write_record
@@ -22,19 +22,19 @@ SHOWN = 6  # images they are shown for
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
+    parser = ScriptArgumentParser(__doc__)
     parser.add_argument("model", help="a model of params.yaml")
     parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
-    parser.reads("train", "training subset (.npz)")
-    parser.reads("test", "test subset (.npz)")
-    parser.reads("whole_test", "whole test set (.npz)")
-    parser.reads("corrupted", "the first test images, corrupted (.npz)")
-    parser.reads("weights", "the trained weights (.weights.h5)")
-    parser.reads("history", "the history of the training (.json)")
-    parser.writes("evaluation", "measurements", ".json")
-    parser.writes("predictions", "what was predicted", ".npz")
-    parser.writes("seen", "images as training sees them", ".npz")
-    arguments = parser.parsed(argv)
+    parser.add_input("train", "training subset (.npz)")
+    parser.add_input("test", "test subset (.npz)")
+    parser.add_input("whole_test", "whole test set (.npz)")
+    parser.add_input("corrupted", "the first test images, corrupted (.npz)")
+    parser.add_input("weights", "the trained weights (.weights.h5)")
+    parser.add_input("history", "the history of the training (.json)")
+    parser.add_output("evaluation", "measurements", ".json")
+    parser.add_output("predictions", "what was predicted", ".npz")
+    parser.add_output("seen", "images as training sees them", ".npz")
+    arguments = parser.parse(argv)
     declared = params.stage_params("evaluate", {"model": arguments.model})
     log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]

@@ -1,26 +1,26 @@
-"""Stage params: refuse a wrong params.yaml before any other stage works.
+"""Stage params: reject an invalid params.yaml before any other stage runs.
 
-DVC looks only at the keys that some stage declares, so it would not see a misspelt one. This
-stage depends on the whole file and stands before all others; its output never changes, so
-that an edit makes no other stage stale than those that read what was edited.
+DVC looks only at the keys that some stage declares, so it would not notice a misspelt one. This
+stage depends on the whole file and runs before all others. Its output never changes, so an edit
+of params.yaml makes only those other stages stale that read an edited key.
 """
 
 import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from overfitting.common import params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script
 from overfitting.common.files import write_text
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("params", "the params.yaml to check")
-    parser.writes("mark", "a mark that there was nothing to refuse", ".checked")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("params", "the params.yaml to check")
+    parser.add_output("marker", "marker that params.yaml is valid", ".checked")
+    arguments = parser.parse(argv)
     params.read(arguments.params)
-    write_text(arguments.mark, "params.yaml was read and nothing in it had to be refused.\n")
+    write_text(arguments.marker, "params.yaml was read and nothing in it had to be refused.\n")
 
 
 if __name__ == "__main__":

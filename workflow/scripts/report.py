@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from overfitting.analysis import claims, predictions, results
 from overfitting.analysis.predictions import Predictions
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script, start_log
 from overfitting.common.files import write_text
 from overfitting.data import checksums
@@ -59,15 +59,15 @@ class Found:
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("results", "folder with the results of all runs")
-    parser.reads("train", "training subset (.npz)")
-    parser.reads("test", "test subset (.npz)")
-    parser.reads("corrupted", "the first test images, corrupted (.npz)")
-    parser.reads("checksums", "SHA-256 of each raw file")
-    parser.reads("templates", "folder with the templates")
-    parser.writes("reports", "folder of the report")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("results", "folder with the results of all runs")
+    parser.add_input("train", "training subset (.npz)")
+    parser.add_input("test", "test subset (.npz)")
+    parser.add_input("corrupted", "the first test images, corrupted (.npz)")
+    parser.add_input("checksums", "SHA-256 of each raw file")
+    parser.add_input("templates", "folder with the templates")
+    parser.add_output("reports", "folder of the report")
+    arguments = parser.parse(argv)
     declared = params.stage_params("report")
     log = start_log("report")
     found = compare(arguments.results, declared["compare"], declared["seeds"])

@@ -1,20 +1,20 @@
-"""Write the JSON Schema of params.yaml, from which editors complete and check its keys."""
+"""Write the JSON Schema of params.yaml, with which editors complete and check its keys."""
 
 import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 import json
 
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script
 from overfitting.common.files import write_text
 from overfitting.common.params import Params
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.writes("schema", "the schema", ".json")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_output("schema", "the schema", ".json")
+    arguments = parser.parse(argv)
     write_text(arguments.schema, json.dumps(Params.model_json_schema(), indent=2) + "\n")
 
 

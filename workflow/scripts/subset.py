@@ -1,4 +1,4 @@
-"""Stage subset: the first images of the training and of the test set, and the whole test set."""
+"""Stage subset: select the first training and test images, and keep the whole test set too."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import run_script, start_log
 from overfitting.data import checksums
 from overfitting.data.idx import read_idx
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
-    parser.reads("checksums", "SHA-256 of each raw file")
-    parser.reads("raw", "folder with the four raw files")
-    parser.writes("train", "training subset", ".npz")
-    parser.writes("test", "test subset", ".npz")
-    parser.writes("whole_test", "whole test set", ".npz")
-    arguments = parser.parsed(argv)
+    parser = ScriptArgumentParser(__doc__)
+    parser.add_input("checksums", "SHA-256 of each raw file")
+    parser.add_input("raw", "folder with the four raw files")
+    parser.add_output("train", "training subset", ".npz")
+    parser.add_output("test", "test subset", ".npz")
+    parser.add_output("whole_test", "whole test set", ".npz")
+    arguments = parser.parse(argv)
     declared = params.stage_params("subset")
     log = start_log("subset")
-    checksums.refuse_other_contents(arguments.raw, checksums.read_checksums(arguments.checksums))
+    checksums.verify_checksums(arguments.raw, checksums.read_checksums(arguments.checksums))
     train = raw_examples(arguments.raw, "train")
     test = raw_examples(arguments.raw, "t10k")
     for target, (images, labels) in {
@@ -37,7 +37,11 @@ def main(argv: list[str]) -> None:
 
 
 def raw_examples(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images and the labels of the raw files whose names begin with `prefix`."""
+    """Read the raw files whose names begin with `prefix`.
+
+    Returns:
+        The images (uint8, N×28×28) and the labels (uint8, N).
+    """
     return (
         read_idx(folder / f"{prefix}-images-idx3-ubyte", dimensions=3),
         read_idx(folder / f"{prefix}-labels-idx1-ubyte", dimensions=1),

@@ -4,19 +4,19 @@ import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
 from overfitting.common import datasets, params
-from overfitting.common.arguments import Arguments
+from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import native_messages_in_log, run_script, start_log
 from overfitting.common.files import atomic_write, sha256, write_record
 
 
 def main(argv: list[str]) -> None:
-    parser = Arguments(__doc__)
+    parser = ScriptArgumentParser(__doc__)
     parser.add_argument("model", help="a model of params.yaml")
     parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
-    parser.reads("examples", "training subset (.npz)")
-    parser.writes("weights", "the trained weights", ".weights.h5")
-    parser.writes("history", "the history of the training", ".json")
-    arguments = parser.parsed(argv)
+    parser.add_input("examples", "training subset (.npz)")
+    parser.add_output("weights", "the trained weights", ".weights.h5")
+    parser.add_output("history", "the history of the training", ".json")
+    arguments = parser.parse(argv)
     declared = params.stage_params("train", {"model": arguments.model})
     log = start_log("train", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]

@@ -1,4 +1,4 @@
-"""params.yaml: what is accepted, what is refused and in which words."""
+"""params.yaml: which contents are accepted or rejected, and the error messages."""
 
 import json
 import re
@@ -17,21 +17,21 @@ from overfitting.common import params, yaml_files
 from overfitting.common.errors import UserError
 
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
-END = r"\Z"  # `models` stands last, so that a model can be added there
+END = r"\Z"  # `models` comes last, so that text added here adds a model
 
 
 def edited(*edits: tuple[str, str]) -> str:
-    """The shipped text with each pattern's first match replaced, whatever its values are."""
+    """Return the shipped text with the first match of each pattern replaced."""
     text = SHIPPED
     for pattern, replacement in edits:
-        literally = replacement.replace("\\", r"\\")
-        text, found = re.subn(pattern, literally, text, count=1, flags=re.M)
-        assert found, pattern
+        escaped = replacement.replace("\\", r"\\")
+        text, count = re.subn(pattern, escaped, text, count=1, flags=re.M)
+        assert count, pattern
     return text
 
 
 def model(*lines: str) -> tuple[str, str]:
-    """The edit that adds a model `probe`."""
+    """Return the edit that adds a model `probe`."""
     return END, "\n  probe:\n" + "".join(f"    {line}\n" for line in lines)
 
 
@@ -42,7 +42,7 @@ def read(folder: Path, text: str) -> params.Params:
 
 
 def refusal(folder: Path, text: str) -> list[str]:
-    """The lines that refuse a text, without the file's name."""
+    """Return the lines of the error message for a text, without the file's name."""
     with pytest.raises(UserError) as refused:
         read(folder, text)
     lines = str(refused.value).split("\n")
@@ -60,7 +60,7 @@ RATE = r"^  learning_rate:.*"
 COMPARE = r"^compare:.*"
 SEEDS = r"^seeds:.*"
 SOURCES = r"^  sources:\n"
-SIZES = "a whole number at least 2 and at most 60000"
+SIZES = "an integer at least 2 and at most 60000"
 ONCE = "is listed twice; keep one"
 
 REFUSED = [
@@ -98,19 +98,19 @@ REFUSED = [
         "at most 1000",
     ),
     # wrong types
-    ((BATCH_SIZE, '  batch_size: "5"'), "training.batch_size = '5'", "a whole number at least 1"),
-    ((BATCH_SIZE, "  batch_size: true"), "training.batch_size = True", "a whole number at least"),
-    ((BATCH_SIZE, "  batch_size: 64.0"), "training.batch_size = 64.0", "a whole number at least"),
-    ((BATCH_SIZE, "  batch_size: .nan"), "training.batch_size = nan", "a whole number at least 1"),
-    ((EPOCHS, "  epochs:"), "training.epochs = None", "a whole number at least 1 and at most 1000"),
+    ((BATCH_SIZE, '  batch_size: "5"'), "training.batch_size = '5'", "an integer at least 1"),
+    ((BATCH_SIZE, "  batch_size: true"), "training.batch_size = True", "an integer at least"),
+    ((BATCH_SIZE, "  batch_size: 64.0"), "training.batch_size = 64.0", "an integer at least"),
+    ((BATCH_SIZE, "  batch_size: .nan"), "training.batch_size = nan", "an integer at least 1"),
+    ((EPOCHS, "  epochs:"), "training.epochs = None", "an integer at least 1 and at most 1000"),
     ((EPOCHS, "  epochs: yes"), "training.epochs = 'yes'", "at least 1 and at most 1000"),
     ((RATE, "  learning_rate: '0.1'"), "training.learning_rate = '0.1'", "a number above 0"),
     ((RATE, "  learning_rate: true"), "training.learning_rate = True", "a number above 0"),
     ((RATE, "  learning_rate: .nan"), "training.learning_rate = nan", "a number above 0"),
     ((TRAIN_SIZE, '  train_size: "5"'), "data.train_size = '5'", SIZES),
     ((SEEDS, "seeds: 0"), "seeds = 0", "a list with at least 1 entry"),
-    ((SEEDS, "seeds: [true]"), "seeds.0 = True", "a whole number at least 0 and at most 42949672"),
-    ((SEEDS, "seeds: [0.5]"), "seeds.0 = 0.5", "a whole number at least 0 and at most 42949672"),
+    ((SEEDS, "seeds: [true]"), "seeds.0 = True", "an integer at least 0 and at most 42949672"),
+    ((SEEDS, "seeds: [0.5]"), "seeds.0 = 0.5", "an integer at least 0 and at most 42949672"),
     ((COMPARE, "compare: baseline"), "compare = 'baseline'", "a list with at least 1 entry"),
     ((COMPARE, "compare: [1]"), "compare.0 = 1", "a name of up to 100 letters, digits, _ and -"),
     (model("batch_norm: yes"), "models.probe.batch_norm = 'yes'", "true or false"),
@@ -163,7 +163,7 @@ REFUSED = [
     ((SEEDS, f"seeds: [{10**40}]"), "seeds.0 = 1000000", "at least 0 and at most 4294967295"),
     ((SEEDS, "seeds: []"), "seeds = []", "a list with at least 1 entry"),
     ((COMPARE, "compare: []"), "compare = []", "a list with at least 1 entry"),
-    # one value against another
+    # values that contradict each other
     ((SEEDS, "seeds: [0, 0]"), "seeds = [0, 0]", f"0 {ONCE}"),
     ((SEEDS, "seeds: [2, 1, 2]"), "seeds = [2, 1, 2]", f"2 {ONCE}"),
     ((COMPARE, "compare: [stacked, stacked]"), "compare = ['stacked', 'st", f"'stacked' {ONCE}"),
@@ -171,14 +171,22 @@ REFUSED = [
     ((SOURCES, "  sources:\n    - ../raw\n"), "data.sources = '../raw'", "must not contain '..'"),
     ((SOURCES, "  sources:\n    - a/../b\n"), "data.sources = 'a/../b'", "must not contain '..'"),
     ((SOURCES, "  sources:\n    - ''\n"), "data.sources.0 = ''", ""),
-    # names that would be a path, an option or another stage
-    ((END, "\n  ../probe: {}\n"), "models: '../probe' is no name", "letters, digits, _ and -"),
-    ((END, "\n  -probe: {}\n"), "models: '-probe' is no name", "letters, digits, _ and -"),
-    ((END, "\n  a.b: {}\n"), "models: 'a.b' is no name", "letters, digits, _ and -"),
-    ((END, "\n  a b: {}\n"), "models: 'a b' is no name", "letters, digits, _ and -"),
-    ((END, "\n  naïve: {}\n"), "models: 'naïve' is no name", "letters, digits, _ and -"),
-    ((END, '\n  "probe\\n": {}\n'), r"models: 'probe\n' is no name", "letters, digits, _ and -"),
-    ((END, '\n  "": {}\n'), "models: '' is no name", "letters, digits, _ and -"),
+    # names that could be taken for a path, an option or another stage
+    (
+        (END, "\n  ../probe: {}\n"),
+        "models: '../probe' is not a valid name",
+        "letters, digits, _ and -",
+    ),
+    ((END, "\n  -probe: {}\n"), "models: '-probe' is not a valid name", "letters, digits, _ and -"),
+    ((END, "\n  a.b: {}\n"), "models: 'a.b' is not a valid name", "letters, digits, _ and -"),
+    ((END, "\n  a b: {}\n"), "models: 'a b' is not a valid name", "letters, digits, _ and -"),
+    ((END, "\n  naïve: {}\n"), "models: 'naïve' is not a valid name", "letters, digits, _ and -"),
+    (
+        (END, '\n  "probe\\n": {}\n'),
+        r"models: 'probe\n' is not a valid name",
+        "letters, digits, _ and -",
+    ),
+    ((END, '\n  "": {}\n'), "models: '' is not a valid name", "letters, digits, _ and -"),
     ((END, "\n  7: {}\n"), "models", "7"),
     ((COMPARE, "compare: [../probe]"), "compare.0 = '../probe'", "letters, digits, _ and -"),
 ]
@@ -221,14 +229,14 @@ def test_refuses_in_one_line_with_key_value_and_range(
 def test_refuses_a_repeated_key(tmp_path: Path, edit: tuple[str, str], key: str) -> None:
     text = edited(edit)
     [line] = refusal(tmp_path, text)
-    said = re.fullmatch(rf", line (\d+): the key '{key}' is listed twice; keep one of them", line)
-    assert said
-    assert f"{key}:" in text.splitlines()[int(said[1]) - 1]
+    match = re.fullmatch(rf", line (\d+): the key '{key}' is listed twice; keep one of them", line)
+    assert match
+    assert f"{key}:" in text.splitlines()[int(match[1]) - 1]
 
 
 @pytest.mark.parametrize(
     ("size", "split"),
-    [(2, 0.9), (9, 0.9), (60_000, 1e-17)],  # nothing to train on, twice; nothing held out
+    [(2, 0.9), (9, 0.9), (60_000, 1e-17)],  # no training images (twice), no validation images
 )
 @pytest.mark.parametrize("of_model", [False, True])
 def test_refuses_a_split_that_leaves_one_part_empty(
@@ -242,7 +250,7 @@ def test_refuses_a_split_that_leaves_one_part_empty(
     assert line.startswith(f": {key}.validation_split = {split}: of {size} images, at least 1 must")
 
 
-def test_says_each_fault_in_a_line(tmp_path: Path) -> None:
+def test_reports_each_error_on_its_own_line(tmp_path: Path) -> None:
     lines = refusal(
         tmp_path,
         edited(
@@ -265,14 +273,14 @@ def test_says_each_fault_in_a_line(tmp_path: Path) -> None:
     }
 
 
-def test_refuses_a_fault_in_a_model_whose_name_is_a_number(tmp_path: Path) -> None:
-    name, fault = refusal(tmp_path, edited((END, "\n  7: {dropout: {conv: 2}}\n")))
+def test_reports_an_error_in_a_model_whose_name_is_a_number(tmp_path: Path) -> None:
+    name, value = refusal(tmp_path, edited((END, "\n  7: {dropout: {conv: 2}}\n")))
     assert "models" in name and "7" in name
-    assert "models.7.dropout.conv = 2" in fault and "at least 0 and below 1" in fault
+    assert "models.7.dropout.conv = 2" in value and "at least 0 and below 1" in value
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "- 1\n", "text\n"])
-def test_refuses_what_is_no_mapping(tmp_path: Path, text: str) -> None:
+def test_refuses_what_is_not_a_mapping(tmp_path: Path, text: str) -> None:
     [line] = refusal(tmp_path, text)
     assert "the file = " in line
     assert "a mapping of data, training, robustness, compare, seeds, models" in line
@@ -338,7 +346,7 @@ def test_accepts_the_ends_of_the_ranges(tmp_path: Path) -> None:
     assert accepted.models["probe"].dropout.dense == 0.999
 
 
-# What a stage gets to see
+# Which params a stage gets
 
 DECLARED = {
     "params": set(),
@@ -353,7 +361,7 @@ DECLARED = {
 
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the two files that `stage_params` reads, and the current one."""
+    """A folder with the two files that `stage_params` reads; it is the working directory."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
@@ -370,11 +378,11 @@ def test_a_stage_sees_what_it_declares_and_nothing_else(checkout: Path, stage: s
     assert set(values) == DECLARED[stage]
     content = ruamel.yaml.YAML(typ="safe").load(SHIPPED)
     for key, value in values.items():
-        written: Any = content
+        expected: Any = content
         for part in key.split("."):
-            written = written[part]
-        seen = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
-        assert seen == written
+            expected = expected[part]
+        actual = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+        assert actual == expected
 
 
 @pytest.mark.parametrize("stage", DECLARED)
@@ -414,17 +422,17 @@ def test_splits_where_keras_does() -> None:
     for size in sizes:
         values = np.arange(size, dtype=np.int32)
         for split in [0.01, 0.1, 0.15, 0.2, 0.25, 0.29, 0.3, 1 / 3, 0.5, 0.57, 0.7, 0.8, 0.9, 0.99]:
-            ours = params.split_at(size, split)
-            if not 0 < ours < size:
+            split_index = params.split_at(size, split)
+            if not 0 < split_index < size:
                 with pytest.raises(ValueError, match="validation_split"):
                     train_validation_split((values,), split)
                 continue
             (trained,), (held_out,) = train_validation_split((values,), split)
-            assert np.array_equal(trained, values[:ours]), (size, split)
-            assert np.array_equal(held_out, values[ours:]), (size, split)
+            assert np.array_equal(trained, values[:split_index]), (size, split)
+            assert np.array_equal(held_out, values[split_index:]), (size, split)
 
 
-# What people and editors are told
+# Documentation in params.yaml and in its schema
 
 
 def test_every_value_has_a_comment_beside_or_above_it() -> None:
@@ -439,26 +447,26 @@ def test_every_value_has_a_comment_beside_or_above_it() -> None:
             )
         ]
 
-    found = leaves(ruamel.yaml.YAML().load(SHIPPED))
-    assert len(found) > 20
-    for line in found:
+    value_lines = leaves(ruamel.yaml.YAML().load(SHIPPED))
+    assert len(value_lines) > 20
+    for line in value_lines:
         beside, above = "#" in lines[line], lines[line - 1].lstrip().startswith("#")
         assert beside or above, f"params.yaml, line {line + 1} has no comment: {lines[line]}"
 
 
-def test_the_file_names_every_key_there_is() -> None:
+def test_the_file_names_every_key_of_the_model() -> None:
     full = params.Params.model_json_schema()
     keys = [key for part in [full, *full["$defs"].values()] for key in part["properties"]]
     assert len(keys) > 20
     assert [key for key in keys if not re.search(rf"^ *(# *)?{key}:", SHIPPED, re.M)] == []
     for part in (params.Model, params.Augmentation, params.Dropout, params.EarlyStopping):
-        for key in part.model_fields:  # in the comment above the models, as a model may lack them
+        for key in part.model_fields:  # in the comment above the models, as models may omit it
             assert re.search(rf"^# +{key}:", SHIPPED, re.M), key
 
 
-def test_the_schema_for_editors_is_that_of_the_code(tmp_path: Path) -> None:
-    schema.main([str(tmp_path / "made.json")])  # as `make schema` does
+def test_the_committed_schema_matches_the_code(tmp_path: Path) -> None:
+    schema.main([str(tmp_path / "new.json")])  # as `make schema` does
     committed = (ROOT / "workflow" / "params.schema.json").read_text(encoding="utf-8")
-    assert committed == (tmp_path / "made.json").read_text(encoding="utf-8"), "run `make schema`"
+    assert committed == (tmp_path / "new.json").read_text(encoding="utf-8"), "run `make schema`"
     assert json.loads(committed) == params.Params.model_json_schema()
     assert SHIPPED.startswith("# yaml-language-server: $schema=workflow/params.schema.json\n")

@@ -1,4 +1,4 @@
-"""Where the raw files come from: every way in which a source can fail, against a real server."""
+"""Sources of the raw files: how each kind of failure is handled, with a real web server."""
 
 import gzip
 import hashlib
@@ -24,12 +24,12 @@ from overfitting.data import checksums, idx, sources
 
 LOG = logging.getLogger("a run")
 SMALL = 10_000  # bytes, in place of MAX_IDX_BYTES
-ENDLESS = 32 * 2**20  # bytes after which an endless answer ends after all
+ENDLESS = 32 * 2**20  # bytes after which even an endless response ends
 
 
-def idx_bytes(*shape: int, dimensions: int | None = None, kind: int = idx.UNSIGNED_BYTE) -> bytes:
-    """An IDX file with as many values as its shape names."""
-    header = bytes([0, 0, kind, len(shape) if dimensions is None else dimensions])
+def idx_bytes(*shape: int, value_type: int = idx.UNSIGNED_BYTE) -> bytes:
+    """Return the contents of an IDX file of random values with the given shape."""
+    header = bytes([0, 0, value_type, len(shape)])
     values = np.random.default_rng(len(shape)).integers(0, 256, int(np.prod(shape)))
     return header + struct.pack(f">{len(shape)}I", *shape) + values.astype(np.uint8).tobytes()
 
@@ -40,20 +40,20 @@ CHECKSUMS = {name: hashlib.sha256(content).hexdigest() for name, content in FILE
 
 
 class Site:
-    """A web server whose folders each misbehave in their own way."""
+    """A web server, each of whose folders misbehaves in a different way."""
 
     def __init__(self) -> None:
         self.folders: dict[str, Callable[[BaseHTTPRequestHandler, bytes], None]] = {}
-        self.asked: list[str] = []
+        self.requests: list[str] = []
         self.sent = 0
-        self.closing = threading.Event()  # lets a stalled answer end
+        self.closing = threading.Event()  # ends a stalled response
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                site.asked.append(self.path)
+                site.requests.append(self.path)
                 _, folder, name = self.path.split("/")
-                with suppress(ConnectionError):  # the client may have had enough
+                with suppress(ConnectionError):  # the client may have disconnected
                     site.folders[folder](
                         self, gzip.compress(FILES[name.removesuffix(".gz")], mtime=0)
                     )
@@ -66,7 +66,7 @@ class Site:
         threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
 
     def add(self, answer: Callable[[BaseHTTPRequestHandler, bytes], None]) -> str:
-        """Make a folder that answers so; return its address."""
+        """Add a folder that responds with `answer`; return its URL."""
         name = f"folder{len(self.folders)}"
         self.folders[name] = answer
         return f"http://127.0.0.1:{self.server.server_port}/{name}/"
@@ -80,33 +80,33 @@ class Site:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    served = Site()
-    yield served
-    served.stop()
+    server = Site()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(autouse=True)
 def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What would have been waited between attempts."""
+    """Replace `time.sleep` in `sources`; return the list of the requested delays."""
     slept: list[float] = []
     clock = SimpleNamespace(sleep=slept.append, monotonic=time.monotonic)
     monkeypatch.setattr(sources, "time", clock)
     return slept
 
 
-def send(handler: BaseHTTPRequestHandler, body: bytes, promised: int | None = None) -> None:
+def send(handler: BaseHTTPRequestHandler, body: bytes, length: int | None = None) -> None:
     handler.send_response(200)
-    handler.send_header("Content-Length", str(len(body) if promised is None else promised))
+    handler.send_header("Content-Length", str(len(body) if length is None else length))
     handler.end_headers()
     handler.wfile.write(body)
 
 
-def flip(content: bytes, place: int) -> bytes:
-    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+def flip(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
 
 
 def cut_off(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-    send(handler, body[:-9], promised=len(body))
+    send(handler, body[:-9], length=len(body))
 
 
 def wrong_bytes(handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -121,7 +121,7 @@ def flipped(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     send(handler, flip(body, len(body) // 2))
 
 
-def odd_length(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+def bad_length(handler: BaseHTTPRequestHandler, body: bytes) -> None:
     handler.send_response(200)
     handler.send_header("Content-Length", "many")
     handler.end_headers()
@@ -146,10 +146,10 @@ def fetch(*named: str | Path, folder: Path) -> None:
     sources.fetch_all([str(source) for source in named], CHECKSUMS, folder, LOG)
 
 
-def folder_with(folder: Path, *names: str, zipped: bool = False) -> Path:
+def folder_with(folder: Path, *names: str, compressed: bool = False) -> Path:
     folder.mkdir()
     for name in names or FILES:
-        if zipped:
+        if compressed:
             (folder / f"{name}.gz").write_bytes(gzip.compress(FILES[name], mtime=0))
         else:
             (folder / name).write_bytes(FILES[name])
@@ -157,12 +157,12 @@ def folder_with(folder: Path, *names: str, zipped: bool = False) -> Path:
 
 
 def assert_complete(folder: Path) -> None:
-    """All files are there with the right contents, and nothing beside them."""
+    """Assert that the folder has all files with the right contents, and no others."""
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == FILES
 
 
 def refusal(*named: str | Path, folder: Path) -> str:
-    """What is said when no source has the files; of those nothing may be left."""
+    """Return the error when no source has the files; assert that `folder` is unchanged."""
     before = {path.name: path.read_bytes() for path in folder.glob("*")}
     with pytest.raises(UserError) as refused:
         fetch(*named, folder=folder)
@@ -173,11 +173,12 @@ def refusal(*named: str | Path, folder: Path) -> str:
 # Folders
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize("compressed", [True, False])
 def test_takes_a_folder_named_by_a_variable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compressed: bool
 ) -> None:
-    monkeypatch.setenv("FASHION_MNIST_DIR", str(folder_with(tmp_path / "mine é", zipped=zipped)))
+    source = folder_with(tmp_path / "mine é", compressed=compressed)
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(source))
     fetch("$FASHION_MNIST_DIR", folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
@@ -186,40 +187,40 @@ def test_says_what_is_wrong_with_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.delenv("FASHION_MNIST_DIR", raising=False)
     missing, empty = tmp_path / "missing", tmp_path / "empty"
     empty.mkdir()
-    said = refusal("$FASHION_MNIST_DIR", missing, empty, folder=tmp_path / "raw")
-    assert "\n  $FASHION_MNIST_DIR: that environment variable is not set\n" in said
-    assert f"\n  {missing}: there is no such folder\n" in said
-    assert f"\n  {empty}: neither {IMAGES} nor {IMAGES}.gz is in it\n" in said
+    message = refusal("$FASHION_MNIST_DIR", missing, empty, folder=tmp_path / "raw")
+    assert "\n  $FASHION_MNIST_DIR: that environment variable is not set\n" in message
+    assert f"\n  {missing}: there is no such folder\n" in message
+    assert f"\n  {empty}: contains neither {IMAGES} nor {IMAGES}.gz\n" in message
 
 
 def test_the_next_source_adds_what_the_first_lacks(tmp_path: Path, site: Site) -> None:
     part = folder_with(tmp_path / "part", IMAGES)
     fetch(part, site.add(send), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
-    assert site.asked == [f"/folder0/{LABELS}.gz"]
+    assert site.requests == [f"/folder0/{LABELS}.gz"]
 
 
-def test_a_folder_in_place_of_the_file_is_no_end(tmp_path: Path) -> None:
-    odd = tmp_path / "odd"
-    (odd / IMAGES).mkdir(parents=True)
-    fetch(odd, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+def test_a_source_with_a_folder_in_place_of_the_file_is_skipped(tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    (broken / IMAGES).mkdir(parents=True)
+    fetch(broken, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
 
 # Downloads
 
 
-def test_downloads_and_unzips(tmp_path: Path, site: Site, sleeps: list[float]) -> None:
+def test_downloads_and_decompresses(tmp_path: Path, site: Site, sleeps: list[float]) -> None:
     fetch(site.add(send), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
-    assert site.asked == [f"/folder0/{name}.gz" for name in FILES]
+    assert site.requests == [f"/folder0/{name}.gz" for name in FILES]
     assert sleeps == []
 
 
-def test_takes_what_the_connection_has_unzipped_already(tmp_path: Path, site: Site) -> None:
+def test_accepts_a_response_with_a_content_encoding_of_gzip(tmp_path: Path, site: Site) -> None:
     def encoded(handler: BaseHTTPRequestHandler, body: bytes) -> None:
         handler.send_response(200)
-        handler.send_header("Content-Encoding", "gzip")  # as some servers say of any .gz
+        handler.send_header("Content-Encoding", "gzip")  # as some servers send for any .gz
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body)
@@ -235,12 +236,12 @@ def test_takes_what_the_connection_has_unzipped_already(tmp_path: Path, site: Si
         (error(503), "answered 503 Server Error", sources.ATTEMPTS),
         (error(404), "answered 404 Client Error", 1),
         (error(403), "answered 403 Client Error", 1),
-        (cut_off, "broke off (", sources.ATTEMPTS),
-        (wrong_bytes, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
-        (html, f"{IMAGES}.gz has other contents than are pinned (SHA-256 ", 1),
+        (cut_off, "request failed (", sources.ATTEMPTS),
+        (wrong_bytes, f"{IMAGES}.gz does not match the pinned checksum (SHA-256 ", 1),
+        (html, f"{IMAGES}.gz does not match the pinned checksum (SHA-256 ", 1),
         (truncated, f"{IMAGES}.gz is corrupt (", 1),
         (flipped, f"{IMAGES}.gz is corrupt (", 1),
-        (odd_length, "", None),
+        (bad_length, "", None),
     ],
     ids=[
         "500",
@@ -252,10 +253,10 @@ def test_takes_what_the_connection_has_unzipped_already(tmp_path: Path, site: Si
         "html",
         "truncated",
         "flipped",
-        "odd_length",
+        "bad_length",
     ],
 )
-def test_a_broken_source_gives_way_to_the_next(
+def test_a_broken_source_falls_back_to_the_next(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
@@ -266,98 +267,98 @@ def test_a_broken_source_gives_way_to_the_next(
     broken, good = site.add(answer), site.add(send)
     assert f"\n  {broken}: {reason}" in refusal(broken, folder=tmp_path / "alone")
     if attempts:
-        assert site.asked == [f"/folder0/{IMAGES}.gz"] * attempts
+        assert site.requests == [f"/folder0/{IMAGES}.gz"] * attempts
         assert sleeps == list(range(1, attempts))
     fetch(broken, good, folder=tmp_path / "both")
     assert_complete(tmp_path / "both")
 
 
-def test_redirects_in_a_loop_give_way_to_the_next(
+def test_a_redirect_loop_falls_back_to_the_next(
     tmp_path: Path, site: Site, sleeps: list[float]
 ) -> None:
     broken, good = site.add(redirecting), site.add(send)
-    assert f"\n  {broken}: redirects without end" in refusal(broken, folder=tmp_path / "alone")
-    assert sleeps == []  # another attempt would go round again
+    assert f"\n  {broken}: too many redirects" in refusal(broken, folder=tmp_path / "alone")
+    assert sleeps == []  # another attempt would end in the same loop
     fetch(broken, good, folder=tmp_path / "both")
     assert_complete(tmp_path / "both")
 
 
 @pytest.mark.parametrize("package", ["-oDir::Bin::dpkg=/bin/true", "a b", "", "../x"])
-def test_only_a_name_of_a_package_reaches_apt(tmp_path: Path, package: str) -> None:
+def test_only_a_valid_package_name_is_passed_to_apt(tmp_path: Path, package: str) -> None:
     source = f"apt:{package}"
-    assert f"\n  {source}: that is no name of a Debian package" in refusal(source, folder=tmp_path)
+    assert f"\n  {source}: not a valid name of a Debian package" in refusal(source, folder=tmp_path)
 
 
 @pytest.mark.parametrize("answer", [error(500), cut_off], ids=["500", "cut_off"])
-def test_tries_again_after_a_passing_fault(
+def test_retries_after_a_transient_failure(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
     answer: Callable[[BaseHTTPRequestHandler, bytes], None],
 ) -> None:
     def recovering(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        (answer if len(site.asked) == 1 else send)(handler, body)
+        (answer if len(site.requests) == 1 else send)(handler, body)
 
     fetch(site.add(recovering), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
     assert sleeps == [1]
 
 
-@pytest.mark.parametrize("begun", [False, True], ids=["before the answer", "amid the answer"])
-def test_a_stalled_server_is_given_up(
+@pytest.mark.parametrize("started", [False, True], ids=["no response", "partial response"])
+def test_a_stalled_server_times_out(
     tmp_path: Path,
     site: Site,
     sleeps: list[float],
     monkeypatch: pytest.MonkeyPatch,
-    begun: bool,
+    started: bool,
 ) -> None:
     def stalled(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        if begun:
-            send(handler, body[:9], promised=len(body))
+        if started:
+            send(handler, body[:9], length=len(body))
             handler.wfile.flush()
         site.closing.wait(20)
 
     monkeypatch.setattr(sources, "STALL_SECONDS", 0.2)
     start = time.monotonic()
     stalling = site.add(stalled)
-    said = refusal(stalling, folder=tmp_path / "raw")
-    assert f"\n  {stalling}: not reached, or silent (" in said
+    message = refusal(stalling, folder=tmp_path / "raw")
+    assert f"\n  {stalling}: unreachable or not responding (" in message
     assert time.monotonic() - start < 5
-    assert (len(site.asked), sleeps) == (1, [])
+    assert (len(site.requests), sleeps) == (1, [])
 
 
-def test_a_trickle_ends_at_the_time_for_one_file(
+def test_a_slow_response_ends_at_the_time_limit(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def trickle(handler: BaseHTTPRequestHandler, body: bytes) -> None:
-        send(handler, b"", promised=600)
-        for _ in range(600):  # never silent for long, and never done
+    def slow(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        send(handler, b"", length=600)
+        for _ in range(600):  # never stalls, and never ends
             handler.wfile.write(b"x")
             if site.closing.wait(0.01):
                 return
 
     monkeypatch.setattr(sources, "FILE_SECONDS", 0.3)
     start = time.monotonic()
-    assert "takes longer than 0.3 s" in refusal(site.add(trickle), folder=tmp_path / "raw")
-    assert time.monotonic() - start < 4  # the whole trickle takes 6 s
+    assert "takes longer than 0.3 s" in refusal(site.add(slow), folder=tmp_path / "raw")
+    assert time.monotonic() - start < 4  # the whole response takes 6 s
 
 
-def test_a_refused_connection_is_given_up_at_once(tmp_path: Path, sleeps: list[float]) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # but nobody listens
-        closed = f"http://127.0.0.1:{taken.getsockname()[1]}/"
-        said = refusal(closed, folder=tmp_path / "raw")
-    assert f"\n  {closed}: not reached, or silent (" in said
+def test_a_refused_connection_is_not_retried(tmp_path: Path, sleeps: list[float]) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # reserves a port, on which nothing listens
+        closed = f"http://127.0.0.1:{bound.getsockname()[1]}/"
+        message = refusal(closed, folder=tmp_path / "raw")
+    assert f"\n  {closed}: unreachable or not responding (" in message
     assert sleeps == []
 
 
 @pytest.mark.parametrize("address", ["http://", "http://[bad/", "http://a b/"])
-def test_an_address_that_is_none_gives_way_to_the_next(tmp_path: Path, address: str) -> None:
+def test_an_invalid_address_falls_back_to_the_next(tmp_path: Path, address: str) -> None:
     fetch(address, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
 
-# Bounds
+# Limits
 
 
 def test_a_gzip_bomb_is_stopped_in_little_memory(
@@ -367,16 +368,16 @@ def test_a_gzip_bomb_is_stopped_in_little_memory(
     monkeypatch.setattr(sources, "MAX_IDX_BYTES", 2**20)
     bombing = site.add(lambda handler, body: send(handler, bomb))
     tracemalloc.start()
-    said = refusal(bombing, folder=tmp_path / "raw")
+    message = refusal(bombing, folder=tmp_path / "raw")
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert f"\n  {bombing}: {IMAGES}.gz unpacks to more than {2**20} bytes" in said
+    assert f"\n  {bombing}: {IMAGES}.gz expands to more than {2**20} bytes" in message
     assert peak < 16 * 2**20
     fetch(bombing, site.add(send), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
 
-def test_an_endless_answer_is_stopped(
+def test_an_endless_response_is_stopped(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def endless(handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -387,23 +388,23 @@ def test_an_endless_answer_is_stopped(
 
     monkeypatch.setattr(sources, "MAX_IDX_BYTES", SMALL)
     stream = site.add(endless)
-    said = refusal(stream, folder=tmp_path / "raw")
-    assert f"\n  {stream}: sends more than {SMALL} bytes" in said
+    message = refusal(stream, folder=tmp_path / "raw")
+    assert f"\n  {stream}: sends more than {SMALL} bytes" in message
     assert site.sent < ENDLESS
-    assert site.asked == [f"/folder0/{IMAGES}.gz"]
+    assert site.requests == [f"/folder0/{IMAGES}.gz"]
 
 
-def test_a_zip_that_unpacks_to_a_zip_twice_is_refused(tmp_path: Path, site: Site) -> None:
+def test_a_file_compressed_twice_is_refused(tmp_path: Path, site: Site) -> None:
     twice = site.add(lambda handler, body: send(handler, gzip.compress(body, mtime=0)))
-    assert "has other contents than are pinned" in refusal(twice, folder=tmp_path / "raw")
+    assert "does not match the pinned checksum" in refusal(twice, folder=tmp_path / "raw")
 
 
-def test_every_flipped_or_lost_byte_is_found(tmp_path: Path) -> None:
+def test_every_flipped_or_missing_byte_is_detected(tmp_path: Path) -> None:
     whole = gzip.compress(FILES[IMAGES], mtime=0)
-    damaged = [flip(whole, place) for place in range(len(whole))]
-    damaged += [whole[:length] for length in range(len(whole))]
+    corrupt = [flip(whole, position) for position in range(len(whole))]
+    corrupt += [whole[:length] for length in range(len(whole))]
     refused = 0
-    for number, content in enumerate(damaged):
+    for number, content in enumerate(corrupt):
         source, folder = tmp_path / f"source{number}", tmp_path / f"raw{number}"
         source.mkdir()
         (source / f"{IMAGES}.gz").write_bytes(content)
@@ -412,12 +413,12 @@ def test_every_flipped_or_lost_byte_is_found(tmp_path: Path) -> None:
         except UserError:
             refused += 1
             assert list(folder.iterdir()) == []
-        else:  # the time and the system's name, in the wrapper, are nobody's concern
+        else:  # time stamp and system in the gzip header do not matter
             assert (folder / IMAGES).read_bytes() == FILES[IMAGES]
-    assert refused >= len(damaged) - 10
+    assert refused >= len(corrupt) - 10
 
 
-# All sources, and what is there before
+# Several sources, and existing files
 
 
 def test_when_all_fail_each_is_listed_with_its_reason(
@@ -425,16 +426,16 @@ def test_when_all_fail_each_is_listed_with_its_reason(
 ) -> None:
     monkeypatch.setenv("FASHION_MNIST_DIR", str(tmp_path / "nowhere"))
     failing, lacking = site.add(error(500)), site.add(error(404))
-    said = refusal("$FASHION_MNIST_DIR", failing, lacking, folder=tmp_path / "raw").splitlines()
-    assert said[0] == f"no source has {IMAGES}, {LABELS}:"
-    assert said[1] == "  $FASHION_MNIST_DIR: there is no such folder"
-    assert said[2].startswith(f"  {failing}: answered 500 ")
-    assert said[3].startswith(f"  {lacking}: answered 404 ")
-    assert "set FASHION_MNIST_DIR to that folder" in said[4]
-    assert len(said) == 5
+    message = refusal("$FASHION_MNIST_DIR", failing, lacking, folder=tmp_path / "raw").splitlines()
+    assert message[0] == f"no source has {IMAGES}, {LABELS}:"
+    assert message[1] == "  $FASHION_MNIST_DIR: there is no such folder"
+    assert message[2].startswith(f"  {failing}: answered 500 ")
+    assert message[3].startswith(f"  {lacking}: answered 404 ")
+    assert "set FASHION_MNIST_DIR to that folder" in message[4]
+    assert len(message) == 5
 
 
-def test_right_files_are_kept_and_no_source_is_touched(
+def test_correct_files_are_kept_and_no_source_is_used(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = folder_with(tmp_path / "raw")
@@ -442,7 +443,7 @@ def test_right_files_are_kept_and_no_source_is_touched(
     calls = fake_apt(tmp_path, monkeypatch)
     fetch(site.add(send), "apt:a-package", folder=folder)
     assert not calls.exists()
-    assert site.asked == []
+    assert site.requests == []
     assert {p: (p.stat().st_ino, p.stat().st_mtime_ns) for p in folder.iterdir()} == before
 
 
@@ -451,29 +452,29 @@ def test_right_files_are_kept_and_no_source_is_touched(
     [b"", FILES[IMAGES][:-1], flip(FILES[IMAGES], 20)],
     ids=["empty", "cut off", "flipped"],
 )
-def test_a_wrong_file_is_replaced_and_alone(tmp_path: Path, site: Site, wrong: bytes) -> None:
+def test_only_a_wrong_file_is_replaced(tmp_path: Path, site: Site, wrong: bytes) -> None:
     folder = folder_with(tmp_path / "raw")
     (folder / IMAGES).write_bytes(wrong)
     assert f"no source has {IMAGES}:" in refusal(site.add(error(404)), folder=folder)
     fetch(site.add(send), folder=folder)
     assert_complete(folder)
-    assert site.asked[1:] == [f"/folder1/{IMAGES}.gz"]
+    assert site.requests[1:] == [f"/folder1/{IMAGES}.gz"]
 
 
-def test_what_a_killed_run_left_is_removed(tmp_path: Path) -> None:
+def test_temporary_files_of_a_killed_run_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "raw"
-    ended = f".partial-{2**22 + 1}-"  # above every possible PID
-    (folder / f"{ended}abc" / "lists").mkdir(parents=True)
-    (folder / f"{ended}{IMAGES}").write_bytes(b"half")
+    prefix = f".partial-{2**22 + 1}-"  # above every possible PID
+    (folder / f"{prefix}abc" / "lists").mkdir(parents=True)
+    (folder / f"{prefix}{IMAGES}").write_bytes(b"half")
     fetch(folder_with(tmp_path / "good"), folder=folder)
     assert_complete(folder)
 
 
-def test_what_a_living_run_works_with_stays(tmp_path: Path) -> None:
-    theirs = tmp_path / "raw" / f".partial-{os.getppid()}-abc"
-    theirs.mkdir(parents=True)
-    fetch(folder_with(tmp_path / "good"), folder=theirs.parent)
-    assert theirs.exists()
+def test_temporary_files_of_a_live_run_are_kept(tmp_path: Path) -> None:
+    other = tmp_path / "raw" / f".partial-{os.getppid()}-abc"
+    other.mkdir(parents=True)
+    fetch(folder_with(tmp_path / "good"), folder=other.parent)
+    assert other.exists()
 
 
 # Debian's package
@@ -482,18 +483,18 @@ def test_what_a_living_run_works_with_stays(tmp_path: Path) -> None:
 def fake_apt(
     folder: Path, monkeypatch: pytest.MonkeyPatch, listed: bool = True, known: bool = True
 ) -> Path:
-    """Put an apt-get and a dpkg-deb alone on PATH; return the file where they note their calls.
+    """Set PATH to a fake apt-get and dpkg-deb only; return the file in which they log their calls.
 
     Args:
-        listed: the machine's own package lists name the package.
-        known: the lists that `update` fetches do.
+        listed: whether the system's package lists have the package.
+        known: whether the lists that `update` downloads have it.
     """
-    content = folder_with(folder / "content", zipped=True)
+    content = folder_with(folder / "content", compressed=True)
     programs = folder / "programs"
     programs.mkdir()
     calls = folder / "calls"
-    own = 'case "$*" in *Dir::State::lists=*) true;; *) false;; esac'
-    has_it = f"if {own}; then {str(known).lower()}; else {str(listed).lower()}; fi"
+    separate = 'case "$*" in *Dir::State::lists=*) true;; *) false;; esac'
+    has_it = f"if {separate}; then {str(known).lower()}; else {str(listed).lower()}; fi"
     scripts = {
         "apt-get": f"""
             lists=$(echo "$*" | sed -n 's/.*Dir::State::lists=\\([^ ]*\\).*/\\1/p')
@@ -530,7 +531,7 @@ def test_takes_a_debian_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert dpkg_deb.startswith("dpkg-deb -x ")
 
 
-def test_fetches_package_lists_of_its_own_where_the_machines_do_not_do(
+def test_downloads_package_lists_if_those_of_the_system_lack_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = fake_apt(tmp_path, monkeypatch, listed=False)
@@ -545,28 +546,26 @@ def test_fetches_package_lists_of_its_own_where_the_machines_do_not_do(
         assert f"Dir::Cache={folder.resolve()}/.partial-" in call
 
 
-def test_a_package_that_nobody_knows_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unknown_package_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_apt(tmp_path, monkeypatch, listed=False, known=False)
-    said = refusal("apt:a-package", folder=tmp_path / "raw")
-    assert "\n  apt:a-package: E: Unable to locate package a-package\n" in said
+    message = refusal("apt:a-package", folder=tmp_path / "raw")
+    assert "\n  apt:a-package: E: Unable to locate package a-package\n" in message
 
 
-def test_a_machine_without_apt_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_apt_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    said = refusal("apt:a-package", folder=tmp_path / "raw")
-    assert "\n  apt:a-package: this machine has no apt-get and dpkg-deb" in said
+    message = refusal("apt:a-package", folder=tmp_path / "raw")
+    assert "\n  apt:a-package: needs apt-get and dpkg-deb, which are not installed" in message
     fetch("apt:a-package", folder_with(tmp_path / "good"), folder=tmp_path / "raw")
     assert_complete(tmp_path / "raw")
 
 
-# Pinned contents
+# Pinned checksums
 
 PINNED = "".join(f"{'0' * 64}  {name}\n" for name in checksums.RAW)
 
 
-def test_the_pinned_contents_are_those_of_the_publisher() -> None:
+def test_the_pinned_checksums_are_those_of_the_publisher() -> None:
     assert checksums.read_checksums(ROOT / "data" / "SHA256SUMS") == {
         "train-images-idx3-ubyte": (
             "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
@@ -600,7 +599,7 @@ def test_the_pinned_contents_are_those_of_the_publisher() -> None:
         f"{'0' * 64}  ..",
     ],
 )
-def test_checksums_of_another_form_are_refused(tmp_path: Path, line: str) -> None:
+def test_malformed_checksums_are_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "SHA256SUMS"
     path.write_text(PINNED)
     assert checksums.read_checksums(path) == dict.fromkeys(checksums.RAW, "0" * 64)
@@ -636,20 +635,20 @@ def test_reads_idx(tmp_path: Path, shape: tuple[int, ...]) -> None:
     [
         (b"", "begins with nothing"),
         (b"\0\0", "begins with 0000"),
-        (idx_bytes(3, 4, 4)[:15], "not an IDX file of bytes in 3 dimension"),
+        (idx_bytes(3, 4, 4)[:15], "not an IDX file of unsigned bytes with 3 dimension"),
         (b"\x01" + idx_bytes(3, 4, 4)[1:], "begins with 01000803"),
-        (idx_bytes(3, 4, 4, kind=0x0D), "begins with 00000d03"),
+        (idx_bytes(3, 4, 4, value_type=0x0D), "begins with 00000d03"),
         (idx_bytes(3), "begins with 00000801"),
         (idx_bytes(3, 4, 4, 1), "begins with 00000804"),
         (gzip.compress(idx_bytes(3, 4, 4), mtime=0), "begins with 1f8b"),
-        (idx_bytes(3, 4, 4)[:-1], r"promises the shape \(3, 4, 4\), its size is 63 bytes"),
-        (idx_bytes(3, 4, 4) + b"x", r"promises the shape \(3, 4, 4\), its size is 65 bytes"),
-        # as whole numbers of 64 bits the product would be 0, as the file has it
+        (idx_bytes(3, 4, 4)[:-1], r"gives the shape \(3, 4, 4\), but its size is 63 bytes"),
+        (idx_bytes(3, 4, 4) + b"x", r"gives the shape \(3, 4, 4\), but its size is 65 bytes"),
+        # in 64-bit integers, the product overflows to 0, which matches the size
         (b"\0\0\x08\x03" + struct.pack(">3I", 2**31, 2**31, 4), "its size is 16 bytes"),
     ],
-    ids=str,  # readable, and the same for every worker
+    ids=str,  # deterministic, as pytest-xdist requires
 )
-def test_idx_of_another_kind_or_shape_is_refused(
+def test_idx_of_another_type_or_shape_is_refused(
     tmp_path: Path, content: bytes, reason: str
 ) -> None:
     (tmp_path / "a file").write_bytes(content)
@@ -667,15 +666,15 @@ def test_an_oversized_idx_is_refused_unread(
     assert len(idx.read_idx(path, dimensions=1)) == SMALL - 8
     path.write_bytes(idx_bytes(SMALL - 7))
     monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("it was read"))
-    with pytest.raises(UserError, match=f"a file: {SMALL + 1} bytes are more than the {SMALL}"):
+    with pytest.raises(UserError, match=f"has {SMALL + 1} bytes; at most {SMALL} are"):
         idx.read_idx(path, dimensions=1)
 
 
-def test_other_contents_are_refused_when_they_are_read(tmp_path: Path) -> None:
+def test_a_wrong_checksum_is_refused(tmp_path: Path) -> None:
     (tmp_path / "good").write_bytes(b"good")
     pinned = {"good": hashlib.sha256(b"good").hexdigest()}
-    checksums.refuse_other_contents(tmp_path, pinned)
-    for damage in (b"gopd", b""):
-        (tmp_path / "good").write_bytes(damage)
+    checksums.verify_checksums(tmp_path, pinned)
+    for content in (b"gopd", b""):
+        (tmp_path / "good").write_bytes(content)
         with pytest.raises(UserError, match="good is corrupt"):
-            checksums.refuse_other_contents(tmp_path, pinned)
+            checksums.verify_checksums(tmp_path, pinned)

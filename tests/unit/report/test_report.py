@@ -390,9 +390,9 @@ def test_first_images_and_what_does_not_fit() -> None:
     images, labels = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
     few, their_labels = datasets.first(images, labels, 3, "data.train_size")
     assert len(few) == len(their_labels) == 3
-    with pytest.raises(UserError, match=r"data\.train_size = 6: the data have only 5 images"):
+    with pytest.raises(UserError, match=r"data\.train_size = 6: the data set has only 5 images"):
         datasets.first(images, labels, 6, "data.train_size")
-    with pytest.raises(UserError, match="do not fit"):
+    with pytest.raises(UserError, match="do not match"):
         datasets.first(images, labels[:4], 3, "data.train_size")
     with pytest.raises(UserError, match="labels go up to 14"):
         datasets.first(images, labels + 10, 3, "data.train_size")

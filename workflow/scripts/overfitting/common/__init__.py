@@ -1,3 +1,3 @@
-"""What every stage needs: the params and their ranges, reading and writing files, progress, errors
-for people. Imports nothing of the other packages.
+"""What every stage needs: params and their ranges, reading and writing files, logging, and error
+messages for users. Imports nothing from the other packages.
 """

@@ -1,4 +1,4 @@
-"""The command line of a script: what it reads and what it writes, told apart."""
+"""Command-line arguments of the scripts, which distinguish input paths from output paths."""
 
 import argparse
 import os
@@ -6,37 +6,37 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-class Arguments(argparse.ArgumentParser):
-    """A parser that lets no script write over what it reads, or two things to one place."""
+class ScriptArgumentParser(argparse.ArgumentParser):
+    """A parser that rejects an output path that is also an input or another output."""
 
     def __init__(self, description: str | None):
         super().__init__(description=description)
-        self._read: list[str] = []
-        self._written: list[str] = []
+        self._inputs: list[str] = []
+        self._outputs: list[str] = []
 
-    def reads(self, name: str, what: str) -> None:
-        """Add the path of something to read."""
-        self.add_argument(name, type=Path, help=what)
-        self._read.append(name)
+    def add_input(self, name: str, description: str) -> None:
+        """Add the path of an input."""
+        self.add_argument(name, type=Path, help=description)
+        self._inputs.append(name)
 
-    def writes(self, name: str, what: str, suffix: str = "") -> None:
-        """Add the path of something to write, whose name must end in `suffix`."""
-        help = f"{what}, to write ({suffix})" if suffix else f"{what}, to write to"
-        self.add_argument(name, type=_path_ending_in(suffix), help=help)
-        self._written.append(name)
+    def add_output(self, name: str, description: str, suffix: str = "") -> None:
+        """Add the path of an output, whose name must end in `suffix`."""
+        help_text = f"output: {description} ({suffix})" if suffix else f"output: {description}"
+        self.add_argument(name, type=_path_ending_in(suffix), help=help_text)
+        self._outputs.append(name)
 
-    def parsed(self, argv: list[str]) -> argparse.Namespace:
-        """Return the values by name; a wrong one ends the script, in a line, with status 2."""
-        if argv.count("--") > 1:  # Python 3.11's argparse takes the second for an empty list
-            self.error("-- may stand once")
-        found = self.parse_args(argv)
-        taken: dict[Path, str] = {_place(getattr(found, name)): name for name in self._read}
-        for name in self._written:
-            path = getattr(found, name)
-            if other := taken.get(_place(path)):
-                self.error(f"argument {name}: {path} is {other} already; name another path")
-            taken[_place(path)] = name
-        return found
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        """Return the parsed arguments; on an error, print the usage and exit with status 2."""
+        if argv.count("--") > 1:  # Python 3.11's argparse parses the second as an empty list
+            self.error("-- may be given only once")
+        arguments = self.parse_args(argv)
+        used: dict[Path, str] = {_location(getattr(arguments, name)): name for name in self._inputs}
+        for name in self._outputs:
+            path = getattr(arguments, name)
+            if other := used.get(_location(path)):
+                self.error(f"argument {name}: {path} is already used for {other}; use another path")
+            used[_location(path)] = name
+        return arguments
 
 
 def _path_ending_in(suffix: str) -> Callable[[str], Path]:
@@ -48,6 +48,6 @@ def _path_ending_in(suffix: str) -> Callable[[str], Path]:
     return path
 
 
-def _place(path: Path) -> Path:
-    """Where a file would be written: a link there would be replaced, links to its folder not."""
+def _location(path: Path) -> Path:
+    """Resolve links in the parent folder only: a link at `path` itself would be replaced."""
     return Path(os.path.realpath(path.parent), path.name)

@@ -1,6 +1,6 @@
-"""Ends a script in one line where it runs in a Python without the packages that it needs.
+"""Exits with a one-line message if a package that the scripts need is not installed.
 
-Every script imports this module before all others: their own imports would end in a traceback.
+Every script imports this module first, because its other imports would fail with a traceback.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Talking to people: progress in the terminal and in `logs/`, errors in one line."""
+"""Console output: progress in the terminal and in `logs/`, errors in one line."""
 
 import gc
 import logging
@@ -28,7 +28,7 @@ def start_log(stage: str, run: str = "") -> logging.Logger:
     log = logging.getLogger("overfitting")
     log.setLevel(logging.INFO)
     log.propagate = False
-    file.unlink(missing_ok=True)  # what an earlier run said; opened to append, as others write too
+    file.unlink(missing_ok=True)  # of an earlier run; append mode, as native code writes to it too
     log.handlers = [
         logging.StreamHandler(),
         logging.FileHandler(file, encoding="utf-8", errors="backslashreplace"),
@@ -41,12 +41,12 @@ def start_log(stage: str, run: str = "") -> logging.Logger:
 
 @contextmanager
 def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
-    """Send what native code writes to standard error to the log's file alone.
+    """Redirect what native code writes to standard error to the log file only.
 
-    TensorFlow's libraries greet with a dozen lines when they are loaded, and no setting stops
-    them; among the lines of parallel runs they would hide the progress.
+    TensorFlow's libraries print a dozen lines when they are loaded, which no setting suppresses;
+    mixed into the output of parallel runs, they would hide the progress.
     """
-    [file] = _files(log)
+    [file] = _log_files(log)
     terminal = os.dup(2)
     with Path(file).open("ab") as sink:
         os.dup2(sink.fileno(), 2)
@@ -58,52 +58,54 @@ def native_messages_in_log(log: logging.Logger) -> Iterator[None]:
 
 
 def run_script(main: Callable[[list[str]], None]) -> None:
-    """Run a script's `main(argv)`; an error that the user can fix ends it in one line.
+    """Run a script's `main(argv)`; report an error that the user can fix in one line.
 
-    The script ends with the program that started it, as nobody would use what it writes.
+    The script is killed when the program that started it ends, because nothing would use its
+    output.
     """
     end_with_caller()
     try:
         main(sys.argv[1:])
     except UserError as error:
         _fail(str(error))
-    except OSError as error:  # disk full, read-only folder, missing file: the name says which
+    except OSError as error:  # disk full, read-only folder, missing file; it names the file
         _fail(f"{error}; fix that and run the same command again")
     except KeyboardInterrupt:
         sys.exit(130)
     finally:
-        gc.freeze()  # or Python looks through all that TensorFlow made before it ends: a second
+        gc.freeze()  # else the collection at exit scans all of TensorFlow's objects for a second
 
 
-def print_check(what: str, good: str, faults: list[str]) -> list[str]:
-    """Print one line if all is well, else a line per fault; return the faults."""
-    for fault in faults:
-        print(f"DIFFERS  {what}: {fault}")
-    if not faults:
-        print(f"ok       {what}: {good}")
-    return faults
+def print_check(subject: str, success: str, problems: list[str]) -> list[str]:
+    """Print one line per problem, or `success` if there are none; return the problems."""
+    for problem in problems:
+        print(f"DIFFERS  {subject}: {problem}")
+    if not problems:
+        print(f"ok       {subject}: {success}")
+    return problems
 
 
-def _files(log: logging.Logger) -> list[str]:
-    """The files that a logger writes to: one, once `start_log` has been called."""
+def _log_files(log: logging.Logger) -> list[str]:
+    """Return the files that a logger writes to: exactly one after `start_log`."""
     return [h.baseFilename for h in log.handlers if isinstance(h, logging.FileHandler)]
 
 
 def _fail(message: str) -> None:
     log = logging.getLogger("overfitting")
-    if files := _files(log):
+    if files := _log_files(log):
         log.error("error: %s", message)
-        log.error("all that was said: %s", os.path.relpath(files[0]))
+        log.error("full log: %s", os.path.relpath(files[0]))
     else:
         print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
 
 
 def end_with_caller() -> None:
-    """End this process, at once, when the program that started it has ended, however that happens.
+    """Kill this process as soon as the program that started it has ended for any reason.
 
-    A shell that ran this process for that program does not count. One that leads a session does:
-    there somebody started this by hand, and may want it to go on when the terminal is closed.
+    If the parent is a shell, the parent of the shell is watched instead. But if the shell leads
+    a session, a user started this process by hand and may want it to outlive the terminal: then
+    no process is watched.
     """
     callers = psutil.Process().parents()[:2]
     if callers and callers[0].name() in SHELLS:
@@ -111,17 +113,17 @@ def end_with_caller() -> None:
             return
         callers = callers[1:]
     if callers:
-        threading.Thread(target=_end_with, args=callers[:1], daemon=True).start()
+        threading.Thread(target=_kill_after, args=callers[:1], daemon=True).start()
 
 
-def _end_with(caller: psutil.Process) -> None:
+def _kill_after(caller: psutil.Process) -> None:
     while _alive(caller):
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGKILL)  # the next writer removes temporary files
+    os.kill(os.getpid(), signal.SIGKILL)  # atomic_write removes leftover temporary files
 
 
 def _alive(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:  # it ended between the two questions
+    except psutil.NoSuchProcess:  # it ended between the two calls
         return False

@@ -1,4 +1,4 @@
-"""The subset that is trained and tested on, as files and as arrays."""
+"""The subsets used for training and testing, as files and as arrays."""
 
 import zipfile
 import zlib
@@ -26,55 +26,61 @@ CLASSES = [
 def first(
     images: np.ndarray, labels: np.ndarray, size: int, key: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first `size` images (uint8, N×28×28) and their labels (uint8, 0 to 9).
+    """Return the first `size` images and their labels.
 
     Args:
-        key: the key of params.yaml that asks for `size`, for the message.
+        images: uint8, N×28×28.
+        labels: uint8, N, 0 to 9.
+        size: how many to return.
+        key: the key of params.yaml that sets `size`, for the error message.
 
     Raises:
-        UserError: images and labels do not fit each other, or there are fewer than `size`.
+        UserError: images and labels differ in number, the images are not 28×28, a label is
+            out of range, or there are fewer than `size` images.
     """
     if images.shape != (len(labels), 28, 28):
         raise UserError(
-            f"the data do not fit: images of shape {images.shape}, {len(labels)} labels; "
-            "expected as many images of 28×28 as labels"
+            f"images and labels do not match: the images have the shape {images.shape}, and "
+            f"there are {len(labels)} labels; expected one 28×28 image per label"
         )
     if labels.size and labels.max() >= len(CLASSES):
         raise UserError(f"the labels go up to {labels.max()}; expected 0 to {len(CLASSES) - 1}")
     if size > len(images):
-        raise UserError(f"params.yaml: {key} = {size}: the data have only {len(images)} images")
+        raise UserError(f"params.yaml: {key} = {size}: the data set has only {len(images)} images")
     return images[:size], labels[:size]
 
 
 def save_examples(path: Path, **arrays: np.ndarray) -> None:
-    """Write named arrays as .npz, the same bytes for the same arrays, whole or not at all."""
-    with atomic_write(path) as partial, partial.open("wb") as file:  # whatever its name ends in
+    """Write named arrays as .npz, atomically; equal arrays give identical bytes."""
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        # To a file object: to the end of a path, NumPy may add .npz.
         np.savez(file, allow_pickle=False, **arrays)
 
 
 def load_examples(path: Path, *names: str) -> list[np.ndarray]:
-    """Read arrays of an .npz file by name; the format's own checksums are verified, of all.
+    """Read arrays from an .npz file by name, after verifying the checksums of the whole file.
 
     Raises:
-        UserError: the file is corrupt or lacks a name.
+        UserError: the file is corrupt, or has no array of one of the names.
+        OSError: the file is missing or cannot be read.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise zipfile.BadZipFile(f"{damaged} has another checksum")
+            if corrupt := archive.testzip():
+                raise zipfile.BadZipFile(f"wrong checksum of {corrupt}")
         with np.load(path, allow_pickle=False) as file:
             return [file[name] for name in names]
     except (
         *(zipfile.BadZipFile, zlib.error, OSError),
         *(ValueError, KeyError, EOFError, RuntimeError),
     ) as error:
-        if isinstance(error, OSError) and error.filename:  # it is not there, or not ours to read
+        if isinstance(error, OSError) and error.filename:  # missing, or no permission to read it
             raise
         raise UserError(f"{path} is corrupt ({error}); `make verify` says what to do") from None
 
 
 def to_network_input(images: np.ndarray) -> np.ndarray:
-    """Turn uint8 images (…×28×28, 0 to 255) into float32 (…×28×28×1, 0 to 1)."""
+    """Convert uint8 images (…×28×28, 0 to 255) to float32 (…×28×28×1, 0 to 1)."""
     scaled = images[..., np.newaxis].astype("float32")
-    scaled /= 255.0  # in place: at its peak, memory holds one copy less
+    scaled /= 255.0  # in place, to save the memory of a copy
     return scaled

@@ -1,8 +1,8 @@
-"""Errors meant for people."""
+"""Errors that are reported to the user."""
 
 
 class UserError(Exception):
-    """Something that the user can put right; the message says what, where and how.
+    """An error that the user can fix; the message says what is wrong, where, and how to fix it.
 
-    Scripts print it as one line, without a traceback, and end with status 1.
+    Scripts print it as one line, without a traceback, and exit with status 1.
     """

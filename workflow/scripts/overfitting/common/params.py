@@ -1,7 +1,7 @@
-"""The one model of `params.yaml`: its keys, their ranges and what is refused.
+"""The data model of `params.yaml`: its keys, their types and their ranges.
 
-`read` checks the whole file; `stage_params` then hands out only the keys that `dvc.yaml`
-declares for a stage, so that a stage cannot depend on a value that DVC does not watch.
+`read` validates the whole file; `stage_params` returns only the keys that `dvc.yaml` declares for
+a stage, so that a stage cannot depend on a value that DVC does not track.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ from pydantic import (
 )
 
 from .errors import UserError
-from .param_errors import did_you_mean, in_one_line, without_consequences
+from .param_errors import did_you_mean, drop_redundant, format_error
 from .yaml_files import load_yaml
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Epochs = Annotated[int, Field(ge=1, le=1000)]
 BatchSize = Annotated[int, Field(ge=1, le=60_000)]
-Share = Annotated[float, Field(gt=0, lt=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
@@ -44,9 +44,9 @@ class Data(Strict):
     sources: Annotated[list[Source], Field(min_length=1)]
     """Where to look for the four raw files, tried in order."""
     train_size: Annotated[int, Field(ge=2, le=60_000)]
-    """The first so many of the training images."""
+    """How many of the training images to use, from the first."""
     test_size: Annotated[int, Field(ge=1, le=10_000)]
-    """The first so many of the test images."""
+    """How many of the test images to use, from the first."""
 
 
 class Training(Strict):
@@ -56,27 +56,27 @@ class Training(Strict):
     """Passes over the training images."""
     batch_size: BatchSize
     """Images per gradient step."""
-    validation_split: Share
-    """Share of the training images, the last ones, held out for validation."""
+    validation_split: Fraction
+    """Fraction of the training images, taken from the end, that is held out for validation."""
     learning_rate: LearningRate
-    """Step size of the optimiser Adam."""
+    """Learning rate of the Adam optimizer."""
 
 
 class Robustness(Strict):
     """The key `robustness`."""
 
     test_size: Annotated[int, Field(ge=0, le=10_000)]
-    """So many of the test images, the first, are shifted, mirrored and corrupted; 0: none."""
+    """How many of the test images, from the first, to shift, mirror and corrupt; 0 for none."""
 
 
 class TrainingOverride(Strict):
-    """The key `training` of a model: what it sets replaces the value for all models."""
+    """The key `training` of a model: each value given here overrides the top-level one."""
 
     epochs: Epochs | None = None
     """Instead of `training.epochs`."""
     batch_size: BatchSize | None = None
     """Instead of `training.batch_size`."""
-    validation_split: Share | None = None
+    validation_split: Fraction | None = None
     """Instead of `training.validation_split`."""
     learning_rate: LearningRate | None = None
     """Instead of `training.learning_rate`."""
@@ -88,62 +88,62 @@ class Augmentation(Strict):
     flip: Literal["horizontal", "vertical", "horizontal_and_vertical"] | None = None
     """Mirror each training image with probability 1/2 along each named axis."""
     translation: Annotated[float, Field(ge=0, le=0.5)] = 0.0
-    """Largest random shift, as a share of height and of width."""
+    """Largest random shift, as a fraction of the height and of the width."""
 
 
 class Dropout(Strict):
     """The key `dropout` of a model."""
 
     conv: Rate = 0.0
-    """Share of the inputs set to zero after each of the two pooling layers."""
+    """Fraction of the inputs to set to zero after each of the two pooling layers."""
     dense: Rate = 0.0
-    """Share of the inputs set to zero before the final classifier."""
+    """Fraction of the inputs to set to zero before the final classifier."""
 
 
 class EarlyStopping(Strict):
     """The key `early_stopping` of a model."""
 
     patience: Epochs
-    """Epochs without a lower val_loss before training stops and the best weights return."""
+    """Epochs without a lower val_loss before training stops and the best weights are restored."""
 
 
 class Model(Strict):
-    """What is added to the lesson's network; nothing by default."""
+    """What a model adds to the network of the lesson that this project follows."""
 
     augmentation: Augmentation = Augmentation()
     """Random, label-preserving changes to the training images."""
     dropout: Dropout = Dropout()
-    """Random zeros between layers, in training only."""
+    """Dropout between layers, during training only."""
     batch_norm: bool = False
-    """Normalise between each convolution or hidden dense layer and its activation."""
+    """Batch normalization between each convolution or hidden dense layer and its activation."""
     early_stopping: EarlyStopping | None = None
     """Stop when val_loss no longer falls."""
     training: TrainingOverride = TrainingOverride()
-    """Any key of the top-level `training`, for this model alone."""
+    """Overrides of keys of the top-level `training`, for this model only."""
 
 
 class Params(Strict):
     """The whole of `params.yaml`."""
 
     data: Data
-    """The data set and how much of it is used."""
+    """The data set, and how much of it is used."""
     training: Training
-    """How every model is trained."""
+    """How the models are trained."""
     robustness: Robustness
-    """How every model is tested on images unlike those it was trained on."""
+    """How the models are tested on images that differ from the training distribution."""
     compare: Annotated[list[Name], Field(min_length=1)]
-    """Which of the models are trained and reported."""
+    """Names of the models to train and report."""
     seeds: Annotated[list[Seed], Field(min_length=1)]
     """Every model is trained once per seed."""
     models: Annotated[dict[Name, Model], Field(min_length=1)]
-    """The models that can be compared."""
+    """The models that `compare` can name."""
 
     @model_validator(mode="after")
-    def _names_and_seeds(self) -> Self:
+    def _check_names_and_seeds(self) -> Self:
         entries: list[tuple[str, list[Any]]] = [("compare", self.compare), ("seeds", self.seeds)]
         for key, values in entries:
-            if twice := [value for value in values if values.count(value) > 1]:
-                raise ValueError(f"{key} = {values}: {twice[0]!r} is listed twice; keep one")
+            if repeated := [value for value in values if values.count(value) > 1]:
+                raise ValueError(f"{key} = {values}: {repeated[0]!r} is listed twice; keep one")
         for name in self.compare:
             if name not in self.models:
                 raise ValueError(
@@ -153,14 +153,14 @@ class Params(Strict):
         return self
 
     @model_validator(mode="after")
-    def _sources_stay_where_they_say(self) -> Self:
+    def _check_sources(self) -> Self:
         for source in self.data.sources:
             if ".." in Path(source).parts:
                 raise ValueError(f"data.sources = {source!r}: must not contain '..'")
         return self
 
     @model_validator(mode="after")
-    def _both_parts_have_images(self) -> Self:
+    def _check_splits(self) -> Self:
         for where, split in [("training", self.training.validation_split)] + [
             (f"models.{name}.training", model.training.validation_split)
             for name, model in self.models.items()
@@ -170,69 +170,74 @@ class Params(Strict):
             ):
                 raise ValueError(
                     f"{where}.validation_split = {split}: of {self.data.train_size} images, at "
-                    "least 1 must be trained on and at least 1 held out; choose another share"
+                    "least 1 must be trained on and at least 1 held out; choose another fraction"
                 )
         return self
 
 
 def split_at(images: int, validation_split: float) -> int:
-    """Return how many of the first `images` are trained on; the rest is held out.
+    """Return the size of the training part of `images` images; the rest is held out.
 
-    The same rule as `validation_split` of Keras's `Model.fit`.
+    The rule is that of `validation_split` of Keras's `Model.fit`.
+
+    Args:
+        images: number of images.
+        validation_split: fraction to hold out, 0 to 1.
     """
     return int(images * (1.0 - validation_split))
 
 
 def effective_training(training: Training, model: Model) -> Training:
-    """Return how `model` is trained: `training`, with the model's own overrides."""
+    """Return the settings for training `model`: `training` with the overrides of the model."""
     return training.model_copy(update=model.training.model_dump(exclude_none=True))
 
 
 def read(path: Path = Path("params.yaml")) -> Params:
-    """Read and check `params.yaml`.
+    """Read and validate `params.yaml`.
 
     Raises:
-        UserError: a line per fault, each with the file, the key, its value and what is
-            allowed or which known key is nearest.
+        UserError: the file cannot be read, or is invalid; one line per error, each with the
+            file, the key, its value and either what is allowed or the most similar known key.
     """
     content = load_yaml(path)
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         schema = Params.model_json_schema()
-        faults = without_consequences(error.errors())
-        lines = [f"{path}: {in_one_line(fault, schema)}" for fault in faults]
+        errors = drop_redundant(error.errors())
+        lines = [f"{path}: {format_error(entry, schema)}" for entry in errors]
         raise UserError("\n".join(lines)) from None
 
 
 def seed(text: str) -> int:
-    """Read a seed, 0 to 4294967295, from a command line.
+    """Parse a seed, 0 to 4294967295, given on the command line.
 
     Raises:
-        ValueError: it is none.
+        ValueError: `text` is not an integer in that range.
     """
     return TypeAdapter(Seed).validate_python(int(text))
 
 
 def stage_params(stage: str, wildcards: dict[str, str] | None = None) -> dict[str, Any]:
-    """Return what the stage `stage` of `dvc.yaml` declares under `params`, and nothing else.
+    """Return the params that a stage of `dvc.yaml` declares, and no others.
 
     Args:
-        stage: name of the stage, without what follows `@`.
-        wildcards: for a matrix stage, what stands for `${item.…}`, by name.
+        stage: name of the stage, without the part after `@`.
+        wildcards: for a matrix stage, the value of each `${item.NAME}`, by name.
 
     Returns:
-        From each declared key (`training`, `models.baseline`, …) to its checked value.
+        A mapping from each declared key (`training`, `models.baseline`, …) to its value.
 
     Raises:
-        UserError: `params.yaml` is wrong, or lacks a key that the stage declares.
+        UserError: `params.yaml` is invalid, or lacks a key that the stage declares.
     """
     params = read(Path("params.yaml"))
     pipeline = load_yaml(Path("dvc.yaml"))
     values = {}
     for key in pipeline["stages"][stage].get("params", []):
         parts = key.replace("${item.", "{").split(".")
-        parts = [part.format(**(wildcards or {})) for part in parts]  # a name may have dots
+        # Only after the split, as a value may contain dots.
+        parts = [part.format(**(wildcards or {})) for part in parts]
         key = ".".join(parts)
         value: Any = params
         for part in parts:

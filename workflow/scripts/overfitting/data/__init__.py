@@ -1,1 +1,1 @@
-"""Where the raw images come from: sources tried in order, checksums, and the IDX format."""
+"""Getting the raw images: download sources, checksums and the IDX format."""

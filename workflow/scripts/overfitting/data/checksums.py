@@ -1,4 +1,4 @@
-"""The pinned contents of the raw files: `data/SHA256SUMS`, in the format of `sha256sum`."""
+"""The pinned checksums of the raw files: `data/SHA256SUMS`, in the format of `sha256sum`."""
 
 import re
 from pathlib import Path
@@ -17,42 +17,47 @@ RAW = [
 
 
 def read_checksums(path: Path) -> dict[str, str]:
-    """Read the pinned contents: a file in the format of `sha256sum`.
+    """Read the pinned checksums from a file in the format of `sha256sum`.
 
     Returns:
-        From each file's name to the SHA-256 of its unzipped contents.
+        A mapping from each file's name to the SHA-256 of its decompressed contents.
 
     Raises:
-        UserError: it is no text, a line has another form, or a raw file is not named, or twice.
+        UserError: the file is not UTF-8 text, a line has another format, or a raw file is
+            missing or listed twice.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except UnicodeDecodeError:
-        raise UserError(f"{path} is no text; restore it with `git checkout {path}`") from None
+        raise UserError(f"{path} is not UTF-8; restore it with `git checkout {path}`") from None
     checksums = {}
     for number, line in enumerate(lines, start=1):
         digest, _, name = line.partition("  ")
-        plain = Path(name).name == name != ".."
-        if not (re.fullmatch("[0-9a-f]{64}", digest) and name and plain):
+        is_plain = Path(name).name == name != ".."
+        if not (re.fullmatch("[0-9a-f]{64}", digest) and name and is_plain):
             raise UserError(f"{path}, line {number}: expected '<64 hex digits>  <file name>'")
         if name in checksums:
             raise UserError(f"{path}, line {number}: {name} is listed twice; keep one of them")
         checksums[name] = digest
-    if missing := [name for name in RAW if name not in checksums]:  # they would go unchecked
+    if missing := [name for name in RAW if name not in checksums]:  # would not be verified
         raise UserError(f"{path} lacks {', '.join(missing)}; restore it with `git checkout {path}`")
     return checksums
 
 
-def has_contents(path: Path, digest: str) -> bool:
-    """Tell whether a file is there, not larger than any raw file, with that SHA-256."""
+def matches_checksum(path: Path, digest: str) -> bool:
+    """Return whether a file exists, has at most MAX_IDX_BYTES, and has that SHA-256."""
     return path.is_file() and path.stat().st_size <= MAX_IDX_BYTES and sha256(path) == digest
 
 
-def refuse_other_contents(folder: Path, checksums: dict[str, str]) -> None:
-    """Raise a UserError unless every file of `checksums` is in `folder` with those contents."""
+def verify_checksums(folder: Path, checksums: dict[str, str]) -> None:
+    """Verify the files in `folder` against `checksums`, as `read_checksums` returns them.
+
+    Raises:
+        UserError: a file is missing or has another SHA-256.
+    """
     for name, digest in checksums.items():
-        if not has_contents(folder / name, digest):
+        if not matches_checksum(folder / name, digest):
             raise UserError(
-                f"{folder / name} is corrupt: its contents are not those that are pinned; "
+                f"{folder / name} is corrupt: it does not match its pinned checksum; "
                 "`make verify` says what to do"
             )

@@ -1,4 +1,4 @@
-"""Where the raw files come from: whichever source answers, the contents are the same."""
+"""Getting the raw files from the first source that has them; their checksums are verified."""
 
 import gzip
 import hashlib
@@ -21,64 +21,67 @@ import requests
 from overfitting.common.errors import UserError
 from overfitting.common.files import atomic_write, partial_prefix, stale_temporaries
 
-from .checksums import has_contents
+from .checksums import matches_checksum
 from .idx import MAX_IDX_BYTES
 
-CONNECT_SECONDS = 5  # a source that is not reached is given up after this
-STALL_SECONDS = 10  # so is one that sends nothing for this long
-FILE_SECONDS = 900  # and one that takes longer than this for a file
-PACKAGE = "[a-z0-9][a-z0-9+.-]+"  # Debian's rule for names; no option of apt-get
-ATTEMPTS = 3  # for a source that is reached but breaks off or answers with an error of its own
+CONNECT_SECONDS = 5  # time to wait for a connection
+STALL_SECONDS = 10  # time to wait for more data
+FILE_SECONDS = 900  # time limit for one file, and for one command of a Debian source
+PACKAGE = "[a-z0-9][a-z0-9+.-]+"  # Debian's rule for package names; excludes options
+ATTEMPTS = 3  # per file, if a transfer is interrupted or the server has an error (5xx)
 
 
 class SourceError(Exception):
-    """One source could not give a file; the message says why."""
+    """A source could not provide a file; the message gives the reason."""
 
 
 def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: Logger) -> None:
-    """Bring every file of `checksums` to `folder`, unzipped, from the first source that has it.
+    """Get every file of `checksums` into `folder`, from the first source that has it.
 
-    A file that is there already with the right contents is kept.
+    Files are decompressed. One that is already there with the right contents is kept.
 
     Args:
-        sources: tried in order: a folder (environment variables are expanded), an http(s)
-            folder, or `apt:PACKAGE`.
-        checksums: file names and the SHA-256 of their unzipped contents.
-        folder: where the files belong.
-        log: hears what is tried, what fails and what arrives.
+        sources: sources to try, in order: a folder (environment variables are expanded), an
+            http(s) URL of a folder, or `apt:PACKAGE`.
+        checksums: file names and the SHA-256 of their decompressed contents.
+        folder: where to put the files; created if it is missing.
+        log: receives which sources are tried, which fail, and which files arrive.
 
     Raises:
-        UserError: no source gave some file; the message lists each with its reason.
+        UserError: no source has some file; the message gives the reason for each source.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for left in filter(Path.is_dir, stale_temporaries(folder)):  # by a run that was killed
-        shutil.rmtree(left)
+    for stale in filter(Path.is_dir, stale_temporaries(folder)):  # left by a killed run
+        shutil.rmtree(stale)
     reasons = []
     for source in sources:
-        missing = [name for name in checksums if not has_contents(folder / name, checksums[name])]
+        missing = _missing(checksums, folder)
         if not missing:
             break
         try:
-            with _opened(source, folder, log) as obtain:
+            with _open_source(source, folder, log) as obtain:
                 for name in missing:
-                    _unzip_checked(obtain(name), folder / name, checksums[name])
-                    log.info("%s: from %s, contents verified", name, source)
+                    _decompress_and_verify(obtain(name), folder / name, checksums[name])
+                    log.info("%s: from %s, checksum verified", name, source)
         except SourceError as reason:
             log.info("source %s: %s", source, reason)
             reasons.append(f"  {source}: {reason}")
-    missing = [name for name in checksums if not has_contents(folder / name, checksums[name])]
-    if missing:
+    if missing := _missing(checksums, folder):
         raise UserError(
             f"no source has {', '.join(missing)}:\n"
             + "\n".join(reasons)
-            + "\nGet the files in another way, zipped (.gz) or not, put them in a folder, set "
+            + "\nGet the files some other way, compressed (.gz) or not, put them in a folder, set "
             "FASHION_MNIST_DIR to that folder, and run the same command again."
         )
 
 
+def _missing(checksums: dict[str, str], folder: Path) -> list[str]:
+    return [name for name in checksums if not matches_checksum(folder / name, checksums[name])]
+
+
 @contextmanager
-def _opened(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], Path]]:
-    """Give a function from a file's name to a local copy of it, zipped or not."""
+def _open_source(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], Path]]:
+    """Yield a function that maps a file's name to a local copy, gzip-compressed or not."""
     with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=partial_prefix()) as scratch:
         if source.startswith(("https://", "http://")):
             yield lambda name: _download(source.rstrip("/"), name, Path(scratch), log)
@@ -99,14 +102,14 @@ def _existing_folder(source: str) -> Path:
 
 
 def _find(folder: Path, pattern: str) -> Path:
-    found = sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")])
-    if not found:
-        raise SourceError(f"neither {pattern} nor {pattern}.gz is in it")
-    return found[0]
+    matches = sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")])
+    if not matches:
+        raise SourceError(f"contains neither {pattern} nor {pattern}.gz")
+    return matches[0]
 
 
-class _Bounded:
-    """A file to write to that refuses more bytes, or more time, than a source may take."""
+class _LimitedFile:
+    """A writable file object with a limit on the number of bytes and on the total time."""
 
     def __init__(self, file: BinaryIO):
         self.file, self.size, self.deadline = file, 0, time.monotonic() + FILE_SECONDS
@@ -124,33 +127,33 @@ class _Bounded:
 
 
 def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
-    pooch.get_logger().setLevel("WARNING")  # it would advise to pin the wrapper's hash
-    # Small chunks: the limit of time is looked at after each, and a slow server fills one slowly.
+    pooch.get_logger().setLevel("WARNING")  # else it advises to pin the hash of the .gz
+    # Small chunks, because the time limit is checked only after each chunk.
     http = pooch.HTTPDownloader(
         progressbar=True, chunk_size=64, timeout=(CONNECT_SECONDS, STALL_SECONDS)
     )
 
-    def bounded(url: str, output_file: str, pooch_: object) -> None:
+    def limited(url: str, output_file: str, pooch_: object) -> None:
         with Path(output_file).open("wb") as file:
-            http(url, _Bounded(file), pooch_)
+            http(url, _LimitedFile(file), pooch_)
 
     url = f"{base_url}/{name}.gz"
     log.info("downloading %s", url)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            # No hash here: the wrapper's differs between sources, the contents are checked later.
-            return Path(pooch.retrieve(url, None, f"{name}.gz", scratch, downloader=bounded))
+            # No hash: that of the .gz differs between sources; the contents are verified later.
+            return Path(pooch.retrieve(url, None, f"{name}.gz", scratch, downloader=limited))
         except requests.TooManyRedirects:
-            raise SourceError("redirects without end") from None
+            raise SourceError("too many redirects") from None
         except (requests.ConnectionError, requests.Timeout) as error:
-            raise SourceError(f"not reached, or silent ({_cause(error)})") from None
+            raise SourceError(f"unreachable or not responding ({_cause(error)})") from None
         except requests.HTTPError as error:
-            reason, again = f"answered {error}", error.response.status_code >= 500
+            reason, retry = f"answered {error}", error.response.status_code >= 500
         except requests.RequestException as error:
-            reason, again = f"broke off ({_cause(error)})", True
+            reason, retry = f"request failed ({_cause(error)})", True
         except ValueError as error:
-            raise SourceError(f"answered in no known form ({_cause(error)})") from None
-        if not again or attempt == ATTEMPTS:
+            raise SourceError(f"invalid response ({_cause(error)})") from None
+        if not retry or attempt == ATTEMPTS:
             raise SourceError(reason)
         log.info("%s; attempt %d of %d", reason, attempt + 1, ATTEMPTS)
         time.sleep(attempt)
@@ -158,7 +161,7 @@ def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason, in a line: requests wraps it several times."""
+    """Return the innermost message, on one line: requests wraps exceptions several times."""
     inner = error
     while inner.args and isinstance(
         deeper := getattr(inner.args[0], "reason", inner.args[0]), BaseException
@@ -168,24 +171,24 @@ def _cause(error: BaseException) -> str:
 
 
 def _debian_package(package: str, scratch: Path, log: Logger) -> Path:
-    """Fetch and unpack a Debian package, needing neither root nor an installation."""
+    """Download and unpack a Debian package, without root and without installing it."""
     if not re.fullmatch(PACKAGE, package):
-        raise SourceError("that is no name of a Debian package")
+        raise SourceError("not a valid name of a Debian package")
     if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
-        raise SourceError("this machine has no apt-get and dpkg-deb (only Debian and its kin do)")
-    log.info("fetching the Debian package %s", package)
-    # Package lists of our own, in the scratch folder: no root, and the machine's stay as they are.
+        raise SourceError("needs apt-get and dpkg-deb, which are not installed (Debian has them)")
+    log.info("downloading the Debian package %s", package)
+    # Separate package lists, so that no root is needed and the system's lists are not changed.
     lists = scratch / "lists"
     (lists / "partial").mkdir(parents=True)
-    own_lists = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={scratch / 'cache'}"]
+    options = ["-o", f"Dir::State::lists={lists}", "-o", f"Dir::Cache={scratch / 'cache'}"]
     download = ["download", package]
     if _apt(scratch, *download) != "":
-        log.info("the machine's package lists do not name it; fetching current ones")
-        if reason := _apt(scratch, *own_lists, "update") or _apt(scratch, *own_lists, *download):
+        log.info("not in the system's package lists; downloading current ones")
+        if reason := _apt(scratch, *options, "update") or _apt(scratch, *options, *download):
             raise SourceError(reason)
     archives = list(scratch.glob("*.deb"))
     if not archives:
-        raise SourceError("apt-get download left no package")
+        raise SourceError("apt-get download produced no package")
     if reason := _command(scratch, "dpkg-deb", "-x", str(archives[0]), str(scratch / "unpacked")):
         raise SourceError(reason)
     return scratch / "unpacked"
@@ -199,7 +202,7 @@ def _apt(folder: Path, *arguments: str) -> str:
 
 
 def _command(folder: Path, *command: str) -> str:
-    """Run a command in `folder`; return "" if it succeeded, else the last it said."""
+    """Run a command in `folder`; return "" on success, else the last line of its stderr."""
     try:
         done = subprocess.run(
             command,
@@ -215,34 +218,34 @@ def _command(folder: Path, *command: str) -> str:
         return f"{command[0]} took longer than {FILE_SECONDS} s"
     if done.returncode == 0:
         return ""
-    said = [line for line in done.stderr.splitlines() if line.strip()]
-    return said[-1] if said else f"{command[0]} ended with status {done.returncode}"
+    lines = [line for line in done.stderr.splitlines() if line.strip()]
+    return lines[-1] if lines else f"{command[0]} failed with status {done.returncode}"
 
 
-def _unzip_checked(source: Path, target: Path, digest: str) -> None:
-    """Copy `source`, unzipping it if it is zipped, to `target` if its contents are right."""
+def _decompress_and_verify(source: Path, target: Path, digest: str) -> None:
+    """Write the decompressed contents of `source` to `target` if their SHA-256 is `digest`."""
     try:
         with source.open("rb") as raw:
-            zipped = raw.read(2) == b"\x1f\x8b"
+            compressed = raw.read(2) == b"\x1f\x8b"  # the magic number of gzip
     except OSError as error:
         raise SourceError(f"{source.name} cannot be read ({error.strerror})") from None
-    found, size = hashlib.sha256(), 0
+    actual, size = hashlib.sha256(), 0
     try:
         with (
-            gzip.open(source) if zipped else source.open("rb") as contents,
+            gzip.open(source) if compressed else source.open("rb") as contents,
             atomic_write(target) as partial,
             partial.open("wb") as file,
         ):
             while chunk := contents.read(2**20):
                 size += len(chunk)
                 if size > MAX_IDX_BYTES:
-                    raise SourceError(f"{source.name} unpacks to more than {MAX_IDX_BYTES} bytes")
-                found.update(chunk)
+                    raise SourceError(f"{source.name} expands to more than {MAX_IDX_BYTES} bytes")
+                actual.update(chunk)
                 file.write(chunk)
-            if found.hexdigest() != digest:
+            if actual.hexdigest() != digest:
                 raise SourceError(
-                    f"{source.name} has other contents than are pinned "
-                    f"(SHA-256 {found.hexdigest()[:12]}…, expected {digest[:12]}…)"
+                    f"{source.name} does not match the pinned checksum "
+                    f"(SHA-256 {actual.hexdigest()[:12]}…, expected {digest[:12]}…)"
                 )
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise SourceError(f"{source.name} is corrupt ({error})") from None
