@@ -37,7 +37,7 @@ def main(argv: list[str]) -> None:
     parser.add_argument("model", choices=["baseline", "regularized"])
     parser.add_argument("raw", type=Path, help="folder with the four raw files")
     arguments = parser.parse_args(argv)
-    determinism.be_deterministic(0)
+    determinism.enable_determinism(0)
     images = read_idx(arguments.raw / "train-images-idx3-ubyte", 3)[:12000]
     labels = read_idx(arguments.raw / "train-labels-idx1-ubyte", 1)[:12000]
     network = networks.build(params.read(Path("params.yaml")).models[arguments.model])

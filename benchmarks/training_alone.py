@@ -44,7 +44,7 @@ def pipeline(model: str, raw: Path, images: int, epochs: int) -> list[float]:
     from overfitting.data.idx import read_idx
     from overfitting.training import determinism, fitting
 
-    determinism.be_deterministic(0)
+    determinism.enable_determinism(0)
     declared = params.read(Path("params.yaml"))
     clock = EpochClock()
     log = logging.getLogger("benchmark")

@@ -1,4 +1,4 @@
-"""What the stage `evaluate` measures, read from the files of a real run on small data."""
+"""The measurements of the stage `evaluate`, read from a real run on a small data set."""
 
 import json
 from typing import Any
@@ -32,13 +32,13 @@ def test_each_part_of_the_data_is_measured(finished: Project, evaluation: dict[s
     assert sizes == {"train": 120, "validation": 30, "test": 50}
     assert evaluation["whole_test"]["images"] == 60
     for part in ("train", "validation", "test", "whole_test"):
-        of_classes = evaluation[part]["per_class_accuracy"]
-        assert len(of_classes) == 10
-        if part in ("test", "whole_test"):  # as many images of each class
-            assert np.mean(of_classes) == pytest.approx(evaluation[part]["accuracy"])
+        per_class = evaluation[part]["per_class_accuracy"]
+        assert len(per_class) == 10
+        if part in ("test", "whole_test"):  # all classes have the same number of images
+            assert np.mean(per_class) == pytest.approx(evaluation[part]["accuracy"])
 
 
-def test_the_kept_predictions_are_those_that_were_measured(
+def test_the_metrics_are_those_of_the_saved_predictions(
     evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     probabilities, labels = predictions["probabilities"], predictions["labels"]
@@ -57,21 +57,21 @@ def test_shifted_and_corrupted_images_are_those_of_the_test_set(
 ) -> None:
     assert predictions["shifted"].shape == (9, 9, 10)
     assert predictions["corrupted"].shape == (len(CORRUPTIONS), 5, 10)
-    right = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
-    assert np.array_equal(predictions["shifted"][MIDDLE, MIDDLE], right[:10])
+    correct = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
+    assert np.array_equal(predictions["shifted"][MIDDLE, MIDDLE], correct[:10])
     assert evaluation["robustness"] == robustness.summary(
         predictions["shifted"], predictions["corrupted"]
     )
     data = finished.folder / "data"
     [images] = datasets.load_examples(data / "subset" / "test.npz", "images")
     expected = all_severities(images[:10])
-    for name, kept in zip(
+    for name, saved in zip(
         CORRUPTIONS, datasets.load_examples(data / "corrupted.npz", *CORRUPTIONS), strict=True
     ):
-        assert np.array_equal(kept, expected[name]), name
+        assert np.array_equal(saved, expected[name]), name
 
 
-def test_the_training_says_how_it_was_made(finished: Project) -> None:
+def test_the_training_record_holds_settings_and_versions(finished: Project) -> None:
     path = finished.folder / "results" / "regularized" / "0" / "training.json"
     record = json.loads(path.read_text())
     assert record["training"]["epochs"] == 2

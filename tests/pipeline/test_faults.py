@@ -403,7 +403,7 @@ def test_a_model_with_code_in_it_is_no_weights(project: Project) -> None:
         write_record(history, trained | {"weights_sha256": sha256(weights)})
         done = project.run(*EVALUATE, check=False)
         assert done.returncode == 1
-        assert f"error: {WEIGHTS} does not fit the network of params.yaml: " in done.stdout
+        assert f"error: {WEIGHTS} does not match the network in params.yaml: " in done.stdout
         assert "Traceback" not in done.stdout
         assert not (project.folder / "hacked").exists()
         write_record(history, trained)

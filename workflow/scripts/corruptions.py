@@ -1,4 +1,4 @@
-"""Stage corruptions: the first test images, corrupted in twelve ways, the same for every model."""
+"""Stage corruptions: corrupt the first test images in twelve ways, the same for every model."""
 
 import overfitting.common.check_environment  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""Stage evaluate: one trained model, one seed, measured in inference mode."""
+"""Stage evaluate: measure one model, trained with one seed, in inference mode."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -17,8 +17,8 @@ from overfitting.common.files import read_record, sha256, write_record
 from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
-DRAWS = 8  # random draws shown of what training sees of an image
-SHOWN = 6  # images they are shown for
+AUGMENTED_IMAGES = 6  # training images whose augmented versions are saved, for a figure
+DRAWS = 8  # augmented versions of each of them
 
 
 def main(argv: list[str]) -> None:
@@ -30,15 +30,15 @@ def main(argv: list[str]) -> None:
     parser.add_input("whole_test", "whole test set (.npz)")
     parser.add_input("corrupted", "the first test images, corrupted (.npz)")
     parser.add_input("weights", "the trained weights (.weights.h5)")
-    parser.add_input("history", "the history of the training (.json)")
+    parser.add_input("history", "the training history (.json)")
     parser.add_output("evaluation", "measurements", ".json")
-    parser.add_output("predictions", "what was predicted", ".npz")
-    parser.add_output("seen", "images as training sees them", ".npz")
+    parser.add_output("predictions", "predictions for the test images", ".npz")
+    parser.add_output("augmented", "some training images, augmented", ".npz")
     arguments = parser.parse(argv)
     declared = params.stage_params("evaluate", {"model": arguments.model})
     log = start_log("evaluate", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
-    refuse_other_weights(arguments.weights, arguments.history)
+    check_weights(arguments.weights, arguments.history)
     images, labels = datasets.load_examples(arguments.train, "images", "labels")
     test_images, test_labels = datasets.load_examples(arguments.test, "images", "labels")
     whole_images, whole_labels = datasets.load_examples(arguments.whole_test, "images", "labels")
@@ -53,9 +53,9 @@ def main(argv: list[str]) -> None:
         from overfitting.evaluation import inference
         from overfitting.training import determinism
 
-    determinism.be_deterministic(arguments.seed)
+    determinism.enable_determinism(arguments.seed)
     predict = partial(inference.predict, inference.load(model, arguments.weights))
-    measured: dict[str, Any] = {"augmentation": model.augmentation.model_dump()}
+    measurements: dict[str, Any] = {"augmentation": model.augmentation.model_dump()}
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {
         "train": (images[:split], labels[:split]),
         "validation": (images[split:], labels[split:]),
@@ -64,20 +64,20 @@ def main(argv: list[str]) -> None:
     }
     for name, (part_images, part_labels) in parts.items():
         probabilities = predict(part_images)
-        measured[name] = quality(probabilities, part_labels)
-        log.info("%s: accuracy %.4f", name, measured[name]["accuracy"])
-    measured["calibration"] = {
+        measurements[name] = scores(probabilities, part_labels)
+        log.info("%s: accuracy %.4f", name, measurements[name]["accuracy"])
+    measurements["calibration"] = {
         "ece": metrics.expected_calibration_error(probabilities, test_labels),
         "brier": metrics.brier(probabilities, test_labels),
     }
 
-    robustness_images = next(iter(corrupted.values())).shape[1]
-    first, their_labels = test_images[:robustness_images], test_labels[:robustness_images]
-    log.info("robustness: %d images, shifted", robustness_images)
-    when_shifted = robustness.correct_when_shifted(predict, first, their_labels)
-    log.info("robustness: %d images, corrupted", robustness_images)
-    when_corrupted = robustness.correct_when_corrupted(predict, corrupted, their_labels)
-    measured["robustness"] = robustness.summary(when_shifted, when_corrupted)
+    n_corrupted = next(iter(corrupted.values())).shape[1]
+    first_images, first_labels = test_images[:n_corrupted], test_labels[:n_corrupted]
+    log.info("robustness: %d images, shifted", n_corrupted)
+    when_shifted = robustness.correct_when_shifted(predict, first_images, first_labels)
+    log.info("robustness: %d images, corrupted", n_corrupted)
+    when_corrupted = robustness.correct_when_corrupted(predict, corrupted, first_labels)
+    measurements["robustness"] = robustness.summary(when_shifted, when_corrupted)
 
     datasets.save_examples(
         arguments.predictions,
@@ -86,29 +86,41 @@ def main(argv: list[str]) -> None:
         shifted=when_shifted,
         corrupted=when_corrupted,
     )
-    seen = inference.augmented_images(model, images[:SHOWN], DRAWS)
-    datasets.save_examples(arguments.seen, images=images[:SHOWN], draws=seen)
-    write_record(arguments.evaluation, measured)
+    originals = images[:AUGMENTED_IMAGES]
+    augmented = inference.augmented_images(model, originals, DRAWS)
+    datasets.save_examples(arguments.augmented, images=originals, draws=augmented)
+    write_record(arguments.evaluation, measurements)
 
 
-def quality(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Return accuracy, cross-entropy and the accuracy of each class (None: it has no image)."""
-    of_classes = metrics.per_class_accuracy(probabilities, labels)
+def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return the number of images, the accuracy, the cross-entropy and the accuracy of each class.
+
+    The accuracy of a class without images is None.
+
+    Args:
+        probabilities: N×classes.
+        labels: N integers, 0 to classes - 1.
+    """
+    per_class = metrics.per_class_accuracy(probabilities, labels)
     return {
         "images": len(labels),
         "accuracy": metrics.accuracy(probabilities, labels),
         "cross_entropy": metrics.cross_entropy(probabilities, labels),
-        "per_class_accuracy": [None if np.isnan(value) else float(value) for value in of_classes],
+        "per_class_accuracy": [None if np.isnan(value) else float(value) for value in per_class],
     }
 
 
-def refuse_other_weights(weights: Path, history: Path) -> None:
-    """Raise a UserError unless `weights` are those that the training in `history` saved."""
+def check_weights(weights: Path, history: Path) -> None:
+    """Check that the file `weights` is the one that the training recorded in `history` saved.
+
+    Raises:
+        UserError: it is another file, or has changed since.
+    """
     expected = read_record(history)["weights_sha256"]
     if sha256(weights) != expected:
         raise UserError(
-            f"{weights} is corrupt, or not what the training saved (SHA-256 {expected[:12]}…); "
-            "`make verify` says what to do"
+            f"{weights} is corrupt, or not what the training saved (expected SHA-256 "
+            f"{expected[:12]}…); `make verify` says what to do"
         )
 
 

@@ -1,4 +1,4 @@
-"""Stage train: one model, one seed; its weights and the history of its training."""
+"""Stage train: train one model with one seed; write its weights and its training history."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -15,26 +15,28 @@ def main(argv: list[str]) -> None:
     parser.add_argument("seed", type=params.seed, help="0 to 4294967295")
     parser.add_input("examples", "training subset (.npz)")
     parser.add_output("weights", "the trained weights", ".weights.h5")
-    parser.add_output("history", "the history of the training", ".json")
+    parser.add_output("history", "the training history", ".json")
     arguments = parser.parse(argv)
     declared = params.stage_params("train", {"model": arguments.model})
     log = start_log("train", f"{arguments.model}-{arguments.seed}")
     model = declared[f"models.{arguments.model}"]
-    trained_as = params.effective_training(declared["training"], model)
+    training = params.effective_training(declared["training"], model)
     images, labels = datasets.load_examples(arguments.examples, "images", "labels")
 
-    log.info("starting TensorFlow")  # takes seconds: not before the arguments are known good
+    log.info("starting TensorFlow")  # takes seconds, so only once all arguments have been checked
     with native_messages_in_log(log):
         from overfitting.training import determinism, fitting
 
-    determinism.be_deterministic(arguments.seed)
-    network, history = fitting.train(model, trained_as, images, labels, log)
-    required_bytes = 16 * network.count_params()  # float32, and Adam's two means beside each
-    with atomic_write(arguments.weights, required_bytes) as partial:  # HDF5 crashes on a full disk
+    determinism.enable_determinism(arguments.seed)
+    network, history = fitting.train(model, training, images, labels, log)
+    # HDF5 crashes on a full disk, so `atomic_write` first makes sure that there is enough space.
+    # The file holds each parameter and Adam's two moments of it, 4 bytes each; the rest is margin.
+    required_bytes = 16 * network.count_params()
+    with atomic_write(arguments.weights, required_bytes) as partial:
         network.save_weights(partial)
     record = {
         "model_settings": model.model_dump(exclude={"training"}),
-        "training": trained_as.model_dump(),
+        "training": training.model_dump(),
         "versions": determinism.versions(),
         "weights_sha256": sha256(arguments.weights),
         "history": history.as_dict(),

@@ -1,4 +1,4 @@
-"""What each corruption does to an image, and what holds for all of them."""
+"""Tests of each corruption, and of the properties that all of them share."""
 
 import shutil
 from pathlib import Path
@@ -14,16 +14,16 @@ from overfitting.evaluation.corruptions import (
     all_severities,
     corrupt,
     is_matched,
-    line,
+    motion_blur_kernel,
     shifted,
 )
 
 ALL = range(1, SEVERITIES + 1)
-SURE = {"gaussian_blur", "brightness", "contrast", "scale"}  # the kinds without chance
+DETERMINISTIC = {"gaussian_blur", "brightness", "contrast", "scale"}
 
 
 def pullovers(count: int) -> np.ndarray:
-    """Lopsided grey shapes on black, each a little different."""
+    """Asymmetric grey shapes on black, each slightly different."""
     images = np.zeros((count, 28, 28), np.uint8)
     for number, image in enumerate(images):
         image[4:24, 6:18] = np.linspace(60, 220, 12)
@@ -32,7 +32,7 @@ def pullovers(count: int) -> np.ndarray:
 
 
 def grey(value: int) -> np.ndarray:
-    """Many pixels of one value."""
+    """Images whose pixels all have one value."""
     return np.full((50, 28, 28), value, np.uint8)
 
 
@@ -43,32 +43,32 @@ def point(row: int, column: int, size: int = 7, copies: int = 1) -> np.ndarray:
     return images
 
 
-def damaged(name: str, images: np.ndarray, strength: float) -> np.ndarray:
-    """The damage alone, of any strength, on floats."""
+def corrupt_floats(name: str, images: np.ndarray, strength: float) -> np.ndarray:
+    """The corruption without rounding and clipping, on floats and with any strength."""
     return CORRUPTIONS[name].apply(images, strength, np.random.default_rng(0))
 
 
-def white(image: np.ndarray) -> tuple[int, int]:
-    """Where the one pixel is that is not black."""
-    [place] = np.argwhere(np.abs(image) > 1e-9)
-    assert image[tuple(place)] == pytest.approx(1)
-    return tuple(place.tolist())
+def white_pixel(image: np.ndarray) -> tuple[int, int]:
+    """The row and column of the only pixel that is not black."""
+    [position] = np.argwhere(np.abs(image) > 1e-9)
+    assert image[tuple(position)] == pytest.approx(1)
+    return tuple(position.tolist())
 
 
-# All kinds
+# All corruptions
 
 
-def test_the_kinds_are_those_that_were_announced() -> None:
+def test_the_corruptions_and_their_order() -> None:
     assert list(CORRUPTIONS) == [
         *("gaussian_noise", "shot_noise", "impulse_noise", "gaussian_blur", "motion_blur"),
         *("brightness", "contrast", "rotation", "shear", "scale"),
         *("translation", "horizontal_flip"),
     ]
-    assert all(len(kind.strengths) == SEVERITIES for kind in CORRUPTIONS.values())
+    assert all(len(corruption.strengths) == SEVERITIES for corruption in CORRUPTIONS.values())
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_damage_grows_with_severity(name: str) -> None:
+def test_differences_grow_with_severity(name: str) -> None:
     images = pullovers(60)
     differences = [0.0]
     for severity in ALL:
@@ -88,38 +88,38 @@ def test_severity_0_is_a_copy(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["gaussian_noise", "shot_noise", "brightness"])
-def test_what_exceeds_the_range_is_cut_off(name: str) -> None:
-    """Converted to uint8 as it is, what is a little above white would become black."""
+def test_values_out_of_range_are_clipped(name: str) -> None:
+    """Without clipping, a value slightly above white would wrap around to black in uint8."""
     assert corrupt(name, grey(255), 1).min() > 64
     assert corrupt(name, grey(0), 1).max() < 191
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_the_seed_decides(name: str) -> None:
+def test_the_result_depends_only_on_the_seed(name: str) -> None:
     images = pullovers(20)
     first, again, other = (corrupt(name, images, 3, seed) for seed in (4, 4, 5))
     assert np.array_equal(first, again)
-    assert np.array_equal(first, other) == (name in SURE)
+    assert np.array_equal(first, other) == (name in DETERMINISTIC)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @pytest.mark.parametrize("count", [1, 10])
-def test_images_that_follow_change_nothing(name: str, count: int) -> None:
+def test_following_images_do_not_affect_the_result(name: str, count: int) -> None:
     images = pullovers(101)
     for severity in ALL:
-        among_others = corrupt(name, images, severity)[:count]
-        assert np.array_equal(corrupt(name, images[:count], severity), among_others)
+        with_others = corrupt(name, images, severity)[:count]
+        assert np.array_equal(corrupt(name, images[:count], severity), with_others)
 
 
-def test_kinds_do_not_share_their_draws() -> None:
+def test_corruptions_draw_independently() -> None:
     images = pullovers(200)
     mirrored = (corrupt("horizontal_flip", images, 3) != images).any(axis=(1, 2))
-    other_way = corrupt("rotation", images, 3)[:, 2, :14].any(axis=1)
-    assert 0.3 < np.mean(mirrored == other_way) < 0.7
+    rotated_clockwise = corrupt("rotation", images, 3)[:, 2, :14].any(axis=1)
+    assert 0.3 < np.mean(mirrored == rotated_clockwise) < 0.7
 
 
 @pytest.mark.parametrize("count", [0, 3])
-def test_all_severities_are_stacked_by_kind(count: int) -> None:
+def test_all_severities_are_stacked_by_corruption(count: int) -> None:
     images = pullovers(3)[:count]
     stacked = all_severities(images, seed=2)
     assert list(stacked) == list(CORRUPTIONS)
@@ -139,7 +139,7 @@ def test_all_severities_are_stacked_by_kind(count: int) -> None:
         (pullovers(1), 6, "severity 6: expected 0 to 5"),
     ],
 )
-def test_other_images_and_severities_are_refused(
+def test_invalid_images_and_severities_are_rejected(
     images: np.ndarray, severity: int, reason: str
 ) -> None:
     with pytest.raises(ValueError, match=reason):
@@ -147,7 +147,7 @@ def test_other_images_and_severities_are_refused(
 
 
 @pytest.mark.parametrize("severity", [0, 1])
-def test_an_unknown_kind_is_refused(severity: int) -> None:
+def test_an_unknown_corruption_is_rejected(severity: int) -> None:
     with pytest.raises(KeyError, match="snow"):
         corrupt("snow", pullovers(1), severity)
 
@@ -155,35 +155,35 @@ def test_an_unknown_kind_is_refused(severity: int) -> None:
 # Noise
 
 
-def test_gaussian_noise_has_its_deviation() -> None:
-    noise = damaged("gaussian_noise", np.full((50, 28, 28), 0.5), 0.1) - 0.5
+def test_gaussian_noise_has_the_given_deviation() -> None:
+    noise = corrupt_floats("gaussian_noise", np.full((50, 28, 28), 0.5), 0.1) - 0.5
     assert noise.std() == pytest.approx(0.1, rel=0.02)
     assert noise.mean() == pytest.approx(0, abs=0.002)
 
 
 @pytest.mark.parametrize(("level", "photons"), [(0.5, 60), (0.5, 20), (0.1, 60)])
-def test_shot_noise_has_the_variance_of_light(level: float, photons: int) -> None:
-    """Poisson: the variance of a count is its mean, here level · photons."""
-    result = damaged("shot_noise", np.full((50, 28, 28), level), photons)
+def test_shot_noise_has_the_variance_of_a_poisson_distribution(level: float, photons: int) -> None:
+    """The variance of a Poisson-distributed count is its mean, here level · photons."""
+    result = corrupt_floats("shot_noise", np.full((50, 28, 28), level), photons)
     assert result.var() == pytest.approx(level / photons, rel=0.03)
     assert result.mean() == pytest.approx(level, rel=0.01)
     assert np.allclose(result * photons, np.rint(result * photons))
 
 
-def test_shot_noise_leaves_black_alone() -> None:
+def test_shot_noise_does_not_change_black() -> None:
     assert not corrupt("shot_noise", grey(0), 5).any()
 
 
-def test_impulse_noise_turns_its_share_black_or_white() -> None:
-    result = corrupt("impulse_noise", grey(128), 3)  # severity 3: a tenth
+def test_impulse_noise_makes_a_share_of_the_pixels_black_or_white() -> None:
+    result = corrupt("impulse_noise", grey(128), 3)  # severity 3: a share of 0.1
     assert set(result.ravel()) == {0, 128, 255}
     assert np.mean(result == 0) == pytest.approx(0.05, abs=0.004)
     assert np.mean(result == 255) == pytest.approx(0.05, abs=0.004)
 
 
-def test_more_impulse_noise_keeps_the_pixels_of_less() -> None:
-    less, more = corrupt("impulse_noise", grey(128), 2), corrupt("impulse_noise", grey(128), 4)
-    assert np.array_equal(more[less != 128], less[less != 128])
+def test_stronger_impulse_noise_includes_the_weaker_noise() -> None:
+    weak, strong = corrupt("impulse_noise", grey(128), 2), corrupt("impulse_noise", grey(128), 4)
+    assert np.array_equal(strong[weak != 128], weak[weak != 128])
 
 
 # Blur
@@ -191,56 +191,58 @@ def test_more_impulse_noise_keeps_the_pixels_of_less() -> None:
 
 @pytest.mark.parametrize("name", ["gaussian_blur", "motion_blur"])
 @pytest.mark.parametrize("strength", [1, 2.5])
-def test_blur_keeps_the_light(name: str, strength: float) -> None:
+def test_blur_preserves_the_total_brightness(name: str, strength: float) -> None:
     images = point(12, 12, size=25, copies=10)
-    assert damaged(name, images, strength).sum(axis=(1, 2)) == pytest.approx(1, rel=1e-3)
-    assert np.allclose(damaged(name, np.full((10, 9, 9), 0.3), strength), 0.3)  # the edge too
+    assert corrupt_floats(name, images, strength).sum(axis=(1, 2)) == pytest.approx(1, rel=1e-3)
+    uniform = np.full((10, 9, 9), 0.3)
+    assert np.allclose(corrupt_floats(name, uniform, strength), 0.3)  # at the edge too
 
 
-def test_gaussian_blur_has_its_deviation_both_ways() -> None:
-    [spread] = damaged("gaussian_blur", point(12, 12, size=25), 1.5)
+def test_gaussian_blur_has_the_given_deviation_along_both_axes() -> None:
+    [blurred] = corrupt_floats("gaussian_blur", point(12, 12, size=25), 1.5)
     squares = (np.arange(25) - 12) ** 2
     for axis in (0, 1):
-        assert spread.sum(axis=axis) @ squares == pytest.approx(1.5**2, rel=0.01)
+        assert blurred.sum(axis=axis) @ squares == pytest.approx(1.5**2, rel=0.01)
 
 
-def test_a_line_averages_along_itself() -> None:
-    """Over the hat function of linear interpolation: of 2 pixels, half falls on the middle."""
-    across = line(2, 0)
-    assert across[4, 3:6] == pytest.approx([0.25, 0.5, 0.25])
-    assert across[4].sum() == pytest.approx(1)
-    assert across.sum() == pytest.approx(1)
-    assert np.allclose(line(2, np.pi / 2), across.T)
-    rising = line(7, np.pi / 4)
-    assert np.allclose(rising, rising.T)
-    assert np.allclose(rising, rising[::-1, ::-1])
-    assert rising[np.abs(np.subtract.outer(range(9), range(9))) > 1].sum() < 1e-9
+def test_a_motion_blur_kernel_averages_along_a_line() -> None:
+    """With linear interpolation, half the weight of a line of 2 pixels is in the centre."""
+    horizontal = motion_blur_kernel(2, 0)
+    assert horizontal[4, 3:6] == pytest.approx([0.25, 0.5, 0.25])
+    assert horizontal[4].sum() == pytest.approx(1)
+    assert horizontal.sum() == pytest.approx(1)
+    assert np.allclose(motion_blur_kernel(2, np.pi / 2), horizontal.T)
+    diagonal = motion_blur_kernel(7, np.pi / 4)
+    assert np.allclose(diagonal, diagonal.T)
+    assert np.allclose(diagonal, diagonal[::-1, ::-1])
+    assert diagonal[np.abs(np.subtract.outer(range(9), range(9))) > 1].sum() < 1e-9
 
 
 def test_motion_blur_spreads_a_point_along_one_line() -> None:
-    """A line of length L has the variance L² / 12 along itself and, but for the pixels, 0 across.
+    """A line of length L has the variance L² / 12 along its direction and 0 across it.
 
-    Linear interpolation adds at most 1/4, and 1/6 on average.
+    Linear interpolation between pixels adds at most 1/4, and 1/6 on average.
     """
     images = point(12, 12, size=25, copies=100)
     rows, columns = np.indices((25, 25)) - 12
     directions = set()
-    for spread in damaged("motion_blur", images, 7):
-        down, both, right = (
-            (spread * product).sum() for product in (rows * rows, rows * columns, columns * columns)
+    for blurred in corrupt_floats("motion_blur", images, 7):
+        rr, rc, cc = (  # the second moments: of the rows, mixed, of the columns
+            (blurred * product).sum()
+            for product in (rows * rows, rows * columns, columns * columns)
         )
-        across, along = np.linalg.eigvalsh([[down, both], [both, right]])
+        across, along = np.linalg.eigvalsh([[rr, rc], [rc, cc]])
         assert across < 1 / 4
         assert along == pytest.approx(7**2 / 12 + 1 / 6, abs=0.3)
-        assert np.allclose(spread, spread[::-1, ::-1])
-        directions.add(round(np.degrees(np.arctan2(2 * both, right - down)) / 2 / 22.5) % 8)
+        assert np.allclose(blurred, blurred[::-1, ::-1])
+        directions.add(round(np.degrees(np.arctan2(2 * rc, cc - rr)) / 2 / 22.5) % 8)
     assert directions == set(range(8))
 
 
-# Light
+# Brightness and contrast
 
 
-def test_brightness_adds() -> None:
+def test_brightness_adds_a_constant() -> None:
     image = np.array([[[0, 100, 250]]], np.uint8)
     assert corrupt("brightness", image, 2).tolist() == [[[51, 151, 255]]]  # 0.2 · 255
 
@@ -250,37 +252,37 @@ def test_values_are_rounded() -> None:
     assert corrupt("contrast", np.array([[[0, 104]]], np.uint8), 5).tolist() == [[[42, 62]]]
 
 
-def test_contrast_draws_each_image_to_its_own_mean() -> None:
+def test_contrast_is_reduced_towards_the_mean_of_each_image() -> None:
     images = np.array([[[0.0, 1.0]], [[0.2, 0.4]]])
-    assert np.allclose(damaged("contrast", images, 0.4), [[[0.2, 0.8]], [[0.24, 0.36]]])
+    assert np.allclose(corrupt_floats("contrast", images, 0.4), [[[0.2, 0.8]], [[0.24, 0.36]]])
 
 
-# Shape
+# Geometry
 
 
-def test_rotation_turns_about_the_middle() -> None:
-    """By a quarter turn, what was above the middle goes to its left or to its right."""
-    above = damaged("rotation", point(1, 3, copies=20), 90)
-    assert {white(image) for image in above} == {(3, 1), (3, 5)}
-    assert np.allclose(damaged("rotation", point(3, 3, copies=20), 33)[:, 3, 3], 1)
+def test_rotation_is_about_the_centre_in_both_directions() -> None:
+    """Rotated by 90 degrees, a point above the centre ends up to its left or to its right."""
+    above = corrupt_floats("rotation", point(1, 3, copies=20), 90)
+    assert {white_pixel(image) for image in above} == {(3, 1), (3, 5)}
+    assert np.allclose(corrupt_floats("rotation", point(3, 3, copies=20), 33)[:, 3, 3], 1)
 
 
-def test_shear_pushes_rows_and_leaves_the_middle_one() -> None:
-    """Half a column per row: two rows above the middle, one column; below, the other way."""
+def test_shear_shifts_rows_and_keeps_the_middle_one() -> None:
+    """Half a column per row: one column two rows above the middle, the opposite below it."""
     above, below, middle = (
-        [white(image) for image in damaged("shear", point(row, 3, copies=20), 0.5)]
+        [white_pixel(image) for image in corrupt_floats("shear", point(row, 3, copies=20), 0.5)]
         for row in (1, 5, 3)
     )
     assert set(zip(above, below, strict=True)) == {((1, 2), (5, 4)), ((1, 4), (5, 2))}
     assert set(middle) == {(3, 3)}
 
 
-def test_scale_shrinks_towards_the_middle() -> None:
-    """To half its size: two pixels from the middle become one, and outside it is black."""
+def test_scale_shrinks_towards_the_centre() -> None:
+    """At half the size, a distance of two pixels from the centre becomes one; outside is black."""
     expected = {(3, 3): (3, 3), (1, 3): (2, 3), (3, 5): (3, 4), (5, 1): (4, 2)}
     for before, after in expected.items():
-        assert white(damaged("scale", point(*before), 0.5)[0]) == after
-    [shrunk] = damaged("scale", np.ones((1, 8, 8)), 0.5)
+        assert white_pixel(corrupt_floats("scale", point(*before), 0.5)[0]) == after
+    [shrunk] = corrupt_floats("scale", np.ones((1, 8, 8)), 0.5)
     assert np.allclose(shrunk[2:-2, 2:-2], 1)
     assert shrunk.sum() == pytest.approx(16)
 
@@ -289,18 +291,18 @@ def test_scale_shrinks_towards_the_middle() -> None:
 def test_translation_is_by_whole_pixels_in_eight_directions(severity: int) -> None:
     images = pullovers(80)
     steps = {(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1)} - {(0, 0)}
-    found = set()
+    used = set()
     for image, result in zip(images, corrupt("translation", images, severity), strict=True):
         [step] = [
             (y, x)
             for y, x in steps
             if np.array_equal(result, shifted(image, severity * y, severity * x))
         ]
-        found.add(step)
-    assert found == steps
+        used.add(step)
+    assert used == steps
 
 
-def test_flip_mirrors_a_growing_share_and_at_last_all() -> None:
+def test_flip_mirrors_a_growing_share_and_finally_all_images() -> None:
     images = pullovers(400)
     for severity in ALL:
         results = corrupt("horizontal_flip", images, severity)
@@ -330,7 +332,7 @@ def test_shifted(down: int, right: int, expected: list[list[int]]) -> None:
     assert shifted(image, down, right).dtype == np.uint8
 
 
-# Which models have met a corruption before
+# Corruptions that a model's augmentation contains
 
 
 @pytest.mark.parametrize(
@@ -354,7 +356,7 @@ def test_a_models_own_augmentations_are_matched(augmentation: dict, matched: set
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """The settings of this project and 12 test images, without data or engines."""
+    """A folder with the settings of this project and 12 test images."""
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path / name)
     datasets.save_examples(tmp_path / "test.npz", images=pullovers(12))
@@ -368,18 +370,18 @@ def run_stage(project: Project, size: int) -> str:
 
 
 @pytest.mark.parametrize("size", [0, 7])
-def test_the_stage_writes_the_first_images_in_all_ways(project: Project, size: int) -> None:
-    said = run_stage(project, size)
+def test_the_stage_corrupts_the_first_images_in_all_ways(project: Project, size: int) -> None:
+    output = run_stage(project, size)
     written = datasets.load_examples(project.folder / "out" / "corrupted.npz", *CORRUPTIONS)
     for results, expected in zip(written, all_severities(pullovers(size)).values(), strict=True):
         assert np.array_equal(results, expected)
         assert results.shape == (5, size, 28, 28)
-    assert "rotation, 8 of 12" in said
-    assert said == (project.folder / "logs" / "corruptions.log").read_text()
+    assert "rotation, 8 of 12" in output
+    assert output == (project.folder / "logs" / "corruptions.log").read_text()
 
 
-def test_the_stage_takes_all_images_where_there_are_fewer(project: Project) -> None:
-    said = run_stage(project, 13)
+def test_the_stage_uses_all_images_if_there_are_too_few(project: Project) -> None:
+    output = run_stage(project, 13)
     [noisy] = datasets.load_examples(project.folder / "out" / "corrupted.npz", "gaussian_noise")
     assert noisy.shape == (5, 12, 28, 28)
-    assert "the first 12 images" in said
+    assert "the first 12 images" in output

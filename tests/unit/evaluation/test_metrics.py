@@ -1,4 +1,4 @@
-"""Measures of predicted probabilities, on cases worked by hand."""
+"""Tests of the metrics, against values computed by hand."""
 
 import math
 
@@ -7,23 +7,21 @@ import pytest
 
 from overfitting.evaluation import metrics
 
-# Three classes; right, right, wrong (taken for class 1).
+# Three classes; the predictions are right, right and wrong (class 1 instead of 0).
 PROBABILITIES = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.25, 0.5, 0.25]])
 LABELS = np.array([0, 2, 0])
 
 
 def two_classes(confidences: list[float], right: list[bool]) -> tuple[np.ndarray, np.ndarray]:
-    """Images taken for class 0, with these confidences, and their labels."""
+    """Probabilities and labels of images predicted as class 0 with these confidences."""
     confidence = np.array(confidences)
     return np.stack([confidence, 1 - confidence], axis=1), np.where(right, 0, 1)
 
 
-def test_measures_on_cases_worked_by_hand() -> None:
-    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.25, 0.5, 0.25]])
-    labels = np.array([0, 2, 0])
-    assert metrics.accuracy(probabilities, labels) == pytest.approx(2 / 3)
+def test_accuracy_and_cross_entropy_by_hand() -> None:
+    assert metrics.accuracy(PROBABILITIES, LABELS) == pytest.approx(2 / 3)
     by_hand = -(math.log(0.5) + math.log(0.7) + math.log(0.25)) / 3
-    assert metrics.cross_entropy(probabilities, labels) == pytest.approx(by_hand)
+    assert metrics.cross_entropy(PROBABILITIES, LABELS) == pytest.approx(by_hand)
     certain = np.array([[0.0, 1.0]])
     assert math.isfinite(metrics.cross_entropy(certain, np.array([0])))
 
@@ -42,7 +40,7 @@ def test_brier_by_hand_and_its_bounds() -> None:
 def test_brier_is_reliability_minus_resolution_plus_uncertainty() -> None:
     """Murphy, "A new vector partition of the probability score", J. Applied Meteorology 1973."""
     probability = np.repeat([0.1, 0.7], 5)  # of class 1
-    labels = np.array([1, 0, 0, 0, 0, 1, 1, 1, 0, 0])  # which are 0.2 and 0.6 of each five
+    labels = np.array([1, 0, 0, 0, 0, 1, 1, 1, 0, 0])  # shares of class 1: 0.2 and 0.6
     reliability = (0.1 - 0.2) ** 2 / 2 + (0.7 - 0.6) ** 2 / 2
     resolution = (0.2 - 0.4) ** 2 / 2 + (0.6 - 0.4) ** 2 / 2
     uncertainty = 0.4 * 0.6
@@ -58,10 +56,10 @@ def test_confusion_and_accuracy_per_class_by_hand() -> None:
     assert math.isnan(shares[1])
 
 
-def test_confusion_counts_every_image_whatever_the_type_of_the_labels() -> None:
-    random = np.random.default_rng(0)
-    probabilities = random.dirichlet(np.ones(10), size=500).astype(np.float32)
-    labels = random.integers(10, size=500).astype(np.uint8)  # as the data have them
+def test_confusion_counts_every_image_with_labels_of_type_uint8() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(10), size=500).astype(np.float32)
+    labels = rng.integers(10, size=500).astype(np.uint8)  # as in the data set
     counts = metrics.confusion(probabilities, labels)
     assert counts.sum(axis=1).tolist() == np.bincount(labels).tolist()
     assert counts.sum(axis=0).tolist() == np.bincount(probabilities.argmax(axis=1)).tolist()
@@ -83,7 +81,7 @@ def test_reliability_and_calibration_error_by_hand() -> None:
     assert metrics.expected_calibration_error(*images, bins=1) == pytest.approx(0.12)
 
 
-def test_a_calibrated_network_has_no_calibration_error() -> None:
+def test_calibration_error_of_calibrated_and_certain_predictions() -> None:
     images = two_classes([0.6, 0.8] * 5, [True, True] * 3 + [False, True] + [False, False])
     assert metrics.expected_calibration_error(*images, bins=2) == pytest.approx(0)
     certain = two_classes([1.0] * 4, [True] * 4)
@@ -92,15 +90,15 @@ def test_a_calibrated_network_has_no_calibration_error() -> None:
     assert metrics.expected_calibration_error(*always_wrong) == 1
 
 
-def test_equally_confident_images_stay_in_their_order() -> None:
+def test_images_of_equal_confidence_keep_their_order() -> None:
     confidences = [0.6, 0.9] * 500
-    for rights in ([True, False], [False, True]):
-        right = np.repeat(rights, 500).tolist()
+    for halves in ([True, False], [False, True]):
+        right = np.repeat(halves, 500).tolist()
         table = metrics.reliability(*two_classes(confidences, right), bins=4)
-        assert table["accuracy"].tolist() == [*rights, *rights]
+        assert table["accuracy"].tolist() == [*halves, *halves]
 
 
-def test_fewer_images_than_bins_leave_no_bin_empty() -> None:
+def test_no_bin_is_empty_with_fewer_images_than_bins() -> None:
     images = two_classes([0.7, 0.6], [True, False])
     table = metrics.reliability(*images, bins=15)
     assert table.to_dict("list") == {
@@ -117,16 +115,16 @@ def test_reliability_needs_an_image_and_a_bin(images: int, bins: int) -> None:
         metrics.reliability(PROBABILITIES[:images], LABELS[:images], bins)
 
 
-def test_sums_are_in_float64() -> None:
-    random = np.random.default_rng(0)
-    probabilities = random.dirichlet(np.ones(10), size=3000).astype(np.float32)
-    labels = random.integers(10, size=3000)
-    for measure in (
+def test_sums_are_computed_in_float64() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.ones(10), size=3000).astype(np.float32)
+    labels = rng.integers(10, size=3000)
+    for metric in (
         metrics.brier,
         metrics.cross_entropy,
         metrics.expected_calibration_error,
     ):
-        assert measure(probabilities, labels) == measure(probabilities.astype(np.float64), labels)
+        assert metric(probabilities, labels) == metric(probabilities.astype(np.float64), labels)
 
 
 def test_corruption_error_is_a_ratio_of_sums() -> None:
@@ -135,5 +133,5 @@ def test_corruption_error_is_a_ratio_of_sums() -> None:
     assert metrics.corruption_error(np.array([0.2, 0.1]), reference) == pytest.approx(0.5)
     assert metrics.corruption_error(np.zeros(2), reference) == 0
     assert math.isnan(metrics.corruption_error(reference, np.zeros(2)))
-    with pytest.raises(ValueError, match="severities differ"):
+    with pytest.raises(ValueError, match="shapes differ"):
         metrics.corruption_error(reference, np.array([0.1, 0.5, 0.6]))

@@ -1,3 +1,3 @@
-"""What one trained network does: inference, metrics, and images unlike those of training. Only
-`inference` imports TensorFlow.
+"""Evaluation of one trained network: inference, metrics, and robustness to shifted and corrupted
+images. Only `inference` imports TensorFlow.
 """

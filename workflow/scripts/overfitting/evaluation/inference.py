@@ -1,4 +1,4 @@
-"""A trained network, used: its predictions, and what it was shown in training."""
+"""Predictions of a trained network, and the augmented images that it sees in training."""
 
 from pathlib import Path
 
@@ -7,45 +7,55 @@ import numpy as np
 from overfitting.common.datasets import CLASSES, to_network_input
 from overfitting.common.errors import UserError
 from overfitting.common.params import Model
+from overfitting.training import networks
 from overfitting.training.determinism import keras, tf
-from overfitting.training.fitting import networks
 
-BATCH = 500  # images at a time; bounds the memory, does not change the result
+BATCH_SIZE = 500  # limits the memory; does not affect the results
 
 
 def load(model: Model, weights: Path) -> keras.Sequential:
-    """Build the network of `model` and load its weights, and nothing but weights.
+    """Build the network of `model` and load its weights.
 
-    A whole saved model could run code when it is loaded; a weights file cannot.
+    Unlike a whole saved model, a file of weights cannot execute code when it is loaded.
 
     Raises:
-        UserError: the file has no weights, or those of another network.
+        UserError: the file holds no weights, or those of another network.
     """
     network = networks.build(model)
     try:
         network.load_weights(weights)
-    except (ValueError, KeyError, OSError) as error:  # h5py's OSError names no file
+    except (ValueError, KeyError, OSError) as error:  # an OSError of h5py names no file
         reason = " ".join(str(error).split())
-        raise UserError(f"{weights} does not fit the network of params.yaml: {reason}") from None
+        raise UserError(f"{weights} does not match the network in params.yaml: {reason}") from None
     return network
 
 
 def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
-    """Return the class probabilities (float32, N×10) of N uint8 images, in inference mode."""
-    if not len(images):  # Keras refuses none
+    """Return the class probabilities of images, computed in inference mode.
+
+    Args:
+        images: uint8, N×28×28; N may be 0.
+
+    Returns:
+        float32, N×10.
+    """
+    if not len(images):  # Keras cannot predict an empty batch
         return np.empty((0, len(CLASSES)), dtype=np.float32)
-    batches = tf.data.Dataset.from_tensor_slices(images).batch(BATCH).map(networks.scaled)
+    dataset = tf.data.Dataset.from_tensor_slices(images)
+    batches = dataset.batch(BATCH_SIZE).map(networks.scale_pixels)
     return network.predict(batches, verbose=0)
 
 
 def augmented_images(model: Model, images: np.ndarray, draws: int) -> np.ndarray:
-    """Return random draws of what the network sees of images in training.
+    """Return randomly augmented versions of images, as the network sees them in training.
 
     Args:
+        model: the entry under `models` in `params.yaml` whose augmentation is applied.
         images: uint8, N×28×28.
+        draws: how many versions of each image, drawn independently.
 
     Returns:
-        uint8, N×draws×28×28; copies of the images if the model does not augment.
+        uint8, N×draws×28×28; copies of the images if the model uses no augmentation.
     """
     repeated = np.repeat(images, draws, axis=0)
     if layers := networks.augmentation(model.augmentation):

@@ -1,6 +1,7 @@
-"""How a trained network does on test images that were shifted or corrupted, image by image.
+"""Accuracy of a trained network on shifted and corrupted test images, image by image.
 
-Which images were recognised is kept, not only how many: two models are compared on the same ones.
+The results say which images were classified correctly, not only how many, so that two models can be
+compared on the same images.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,18 +12,19 @@ import numpy as np
 from .corruptions import CORRUPTIONS, SEVERITIES, shifted
 
 SHIFTS = range(-4, 5)
-"""Pixels, down and to the right."""
+"""The shifts in pixels, used for both directions: down and to the right."""
 
 Predict = Callable[[np.ndarray], np.ndarray]
-"""uint8 images (N×28×28) in, class probabilities (N×10) out."""
+"""Takes uint8 images (N×28×28), returns class probabilities (N×10)."""
 
 
 def correct_when_shifted(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Tell for each shift which images are still recognised.
+    """Return for each shift which images are classified correctly.
 
     Args:
+        predict: returns the class probabilities of images.
         images: uint8, N×28×28.
-        labels: N whole numbers.
+        labels: N integers, 0 to 9.
 
     Returns:
         Booleans, 9×9×N: shift down, shift to the right (both from -4 to 4 pixels), image.
@@ -38,17 +40,18 @@ def correct_when_shifted(predict: Predict, images: np.ndarray, labels: np.ndarra
 def correct_when_corrupted(
     predict: Predict, corrupted: Mapping[str, np.ndarray], labels: np.ndarray
 ) -> np.ndarray:
-    """Tell for each corruption and severity which images are still recognised.
+    """Return for each corruption and severity which images are classified correctly.
 
     Args:
-        corrupted: for each corruption uint8 images, severities×N×28×28.
-        labels: N whole numbers.
+        predict: returns the class probabilities of images.
+        corrupted: by corruption, uint8 images, severities×N×28×28.
+        labels: N integers, 0 to 9.
 
     Returns:
         Booleans, corruptions×severities×N, in the order of `corrupted`.
 
     Raises:
-        ValueError: the images are not as many as the labels, or the severities not all.
+        ValueError: there are not as many images as labels, or not all severities.
     """
     for name, images in corrupted.items():
         if images.shape[:2] != (SEVERITIES, len(labels)):
@@ -57,16 +60,17 @@ def correct_when_corrupted(
 
 
 def summary(when_shifted: np.ndarray, when_corrupted: np.ndarray) -> dict[str, Any] | None:
-    """Return shares of images recognised, as lists and dictionaries; None without images.
+    """Return accuracies, as shares of the images (0 to 1), or None without images.
 
     Args:
         when_shifted: as `correct_when_shifted` returns it.
         when_corrupted: as `correct_when_corrupted` returns it for all of `CORRUPTIONS`.
 
     Returns:
-        `images`, their number; `clean`, the share recognised as they are; `mirrored`, left to
-        right; `shifts`, rows of pixels down, columns to the right; `corruptions`, by name, the
-        share at each severity.
+        A dictionary: `images` is the number of images; `clean` the accuracy on the original images;
+        `mirrored` that on the images mirrored left to right; `shifts` that for each shift, a row
+        per shift down and a column per shift to the right; `corruptions` that at each severity, by
+        name of the corruption.
     """
     if not when_shifted.shape[-1]:
         return None
@@ -82,6 +86,6 @@ def summary(when_shifted: np.ndarray, when_corrupted: np.ndarray) -> dict[str, A
 
 
 def _correct(predict: Predict, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Tell which of K×N×28×28 images are given their label; booleans, K×N."""
+    """Return which of the images (K×N×28×28) are classified correctly; booleans, K×N."""
     flat = images.reshape(-1, *images.shape[-2:])
     return predict(flat).argmax(axis=1).reshape(images.shape[:2]) == labels

@@ -1,3 +1,3 @@
-"""Networks and how they are trained: one thread, fixed seeds, the same bytes every time. Imports
-TensorFlow, and so do its users.
+"""Networks and their training: one thread and fixed seeds, so that the weights are the same bytes
+every time. The modules import TensorFlow.
 """

@@ -1,20 +1,20 @@
-"""Keras and TensorFlow, with what makes its results reproducible set before it is imported.
+"""Keras and TensorFlow, imported with the settings that make their results reproducible.
 
-Import them from here: TensorFlow reads these settings once, when it is loaded.
+Import both from here: TensorFlow reads these settings only once, when it is imported.
 """
 
 import gc
 import os
 import platform
 
-# oneDNN is faster than what it replaces, but off by default on some processors.
+# oneDNN is faster than TensorFlow's other kernels, but off by default on some processors.
 os.environ["TF_ENABLE_ONEDNN_OPTS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Of a GPU's memory take what is needed: one training would else take all, and the others none.
+# Allocate GPU memory as needed: by default, the first training would leave none for the others.
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-# Python looks again and again for what nobody uses any more. All that is loaded here stays: without
-# looking, loading takes two thirds of the time.
+# The imports create many objects that all stay alive. With the garbage collector disabled, which
+# would scan them again and again, the imports take two thirds of the time.
 gc.disable()
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
@@ -22,23 +22,29 @@ import tensorflow as tf  # noqa: E402
 gc.freeze()
 gc.enable()
 
-__all__ = ["be_deterministic", "keras", "tf", "versions"]
+__all__ = ["enable_determinism", "keras", "tf", "versions"]
 
-# A process computes with one thread: with more, oneDNN's kernels for AVX-512 split their sums by
-# the number of threads, and so would give other bytes on a machine with other cores. What runs in
-# parallel is the processes, one per model and seed.
+# Each process computes with one thread: oneDNN's kernels for AVX-512 split their sums by the number
+# of threads, so the results would depend on how many cores a machine has. Parallelism comes from
+# running several processes, one per model and seed.
 tf.config.threading.set_intra_op_parallelism_threads(1)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
-def be_deterministic(seed: int) -> None:
-    """Make TensorFlow give the same bytes for the same seed; call it before anything else."""
+def enable_determinism(seed: int) -> None:
+    """Make TensorFlow's results the same bytes for the same seed.
+
+    Call it before anything else that uses TensorFlow.
+
+    Args:
+        seed: 0 to 4294967295; seeds Python, NumPy and TensorFlow.
+    """
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what computes the weights, by name."""
+    """Return the versions of the software that computes the weights, by name."""
     return {
         "Python": platform.python_version(),
         "TensorFlow": tf.__version__,

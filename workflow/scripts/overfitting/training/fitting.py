@@ -1,4 +1,4 @@
-"""Training one network, deterministically, and what is kept of it."""
+"""Deterministic training of one network, and the history that is kept of it."""
 
 import time
 from dataclasses import asdict, dataclass
@@ -13,15 +13,16 @@ from overfitting.common.params import Model, Training, split_at
 from . import networks
 from .determinism import keras, tf
 
-STEPS_PER_EXECUTION = 64  # gradient steps per call from Python to TensorFlow: saves most calls
+STEPS_PER_EXECUTION = 64  # gradient steps per call into TensorFlow: saves the cost of most calls
 
 
 @dataclass(frozen=True)
 class History:
-    """What Keras printed while it trained, a value per epoch.
+    """The metrics that Keras reports during training, one value per epoch.
 
-    `accuracy` and `loss` are running averages over the epoch, taken with dropout and
-    augmentation active; `val_accuracy` and `val_loss` are in inference mode.
+    Losses are cross-entropies in nats, accuracies are shares of the images, 0 to 1. `accuracy` and
+    `loss` are running averages over the epoch, with dropout and augmentation active;
+    `val_accuracy` and `val_loss` are computed in inference mode at the end of the epoch.
     """
 
     accuracy: list[float]
@@ -29,8 +30,8 @@ class History:
     val_accuracy: list[float]
     val_loss: list[float]
     best_epoch: int
-    """The epoch, from 1, whose weights were kept: with early stopping that of the lowest
-    val_loss, else the last."""
+    """The epoch, counted from 1, whose weights were kept: with early stopping the one with the
+    lowest val_loss, otherwise the last one."""
 
     def as_dict(self) -> dict[str, list[float] | int]:
         return asdict(self)
@@ -39,22 +40,23 @@ class History:
 def train(
     model: Model, training: Training, images: np.ndarray, labels: np.ndarray, log: Logger
 ) -> tuple[keras.Sequential, History]:
-    """Build and train a network as the lesson does.
+    """Build and train a network in the same way as the lesson that this project follows.
 
-    Adam, sparse categorical cross-entropy; the last `validation_split` of the images is
-    held out, the rest is shuffled anew in every epoch.
+    The optimiser is Adam, the loss sparse categorical cross-entropy. The last images, a share of
+    `validation_split`, are held out for validation; the others are reshuffled in every epoch.
 
     Args:
-        model, training: the entry of `params.yaml` and how it is trained.
+        model: the network, an entry under `models` in `params.yaml`.
+        training: how it is trained, including the model's own overrides.
         images: uint8, N×28×28.
-        labels: whole numbers, N, 0 to 9.
-        log: hears a line per epoch.
+        labels: N integers, 0 to 9.
+        log: receives one line per epoch.
 
     Returns:
-        The trained network (with early stopping: its best weights) and its history.
+        The trained network (with early stopping, its best weights) and its history.
 
     Raises:
-        UserError: the loss or the weights ceased to be finite numbers.
+        UserError: training diverged: a loss, an accuracy or a weight is not finite.
     """
     network = networks.build(model)
     network.compile(
@@ -65,7 +67,7 @@ def train(
     )
     callbacks: list[keras.callbacks.Callback] = [
         keras.callbacks.TerminateOnNaN(),
-        EpochLines(log, training.epochs),
+        EpochLogger(log, training.epochs),
     ]
     if model.early_stopping:
         callbacks.append(
@@ -81,13 +83,13 @@ def train(
         validation_data=(to_network_input(images[split:]), labels[split:]),
         validation_batch_size=training.batch_size,
         epochs=training.epochs,
-        shuffle=False,  # the batches are
+        shuffle=False,  # `shuffled_batches` does it
         callbacks=callbacks,
         verbose=0,
     ).history
     if not all(np.isfinite(values).all() for values in [*fitted.values(), *network.get_weights()]):
         raise UserError(
-            f"the loss is no longer a finite number in epoch {len(fitted['loss'])} of "
+            f"the loss or a weight is no longer finite in epoch {len(fitted['loss'])} of "
             f"{training.epochs}: training diverged with learning_rate = "
             f"{training.learning_rate:g}; lower it in params.yaml"
         )
@@ -97,31 +99,42 @@ def train(
 
 
 def shuffled_batches(images: np.ndarray, labels: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Return batches of scaled images and labels, in another order in every epoch.
+    """Return a dataset of batches that is shuffled differently in every epoch.
 
-    Given the arrays themselves, Keras would do the same, but with a seed set it shuffles every
-    epoch alike (Keras 3.15): its dataset draws from a generator that begins anew each time.
+    `Model.fit` also shuffles arrays, but once a seed is set, it uses the same order in every epoch
+    (Keras 3.15), because the random state of its dataset is reset each time.
+
+    Args:
+        images: uint8, N×28×28.
+        labels: N integers.
+        batch_size: images per batch; the last batch of an epoch may be smaller.
+
+    Returns:
+        Pairs of images (float32, batch×28×28×1, 0 to 1) and labels.
     """
-    numbers = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
+    indices = tf.data.Dataset.range(len(images)).shuffle(len(images)).batch(batch_size)
     images, labels = tf.constant(images), tf.constant(labels)
-    return numbers.map(
-        lambda batch: (networks.scaled(tf.gather(images, batch)), tf.gather(labels, batch))
+    return indices.map(
+        lambda batch: (networks.scale_pixels(tf.gather(images, batch)), tf.gather(labels, batch))
     )
 
 
-class EpochLines(keras.callbacks.Callback):
-    """A line per epoch: losses, accuracies and the time left, also for parallel runs."""
+class EpochLogger(keras.callbacks.Callback):
+    """Logs one line per epoch: losses, accuracies and the estimated time left.
+
+    Unlike the progress bar of Keras, the lines stay readable when several trainings run at once.
+    """
 
     def __init__(self, log: Logger, epochs: int):
         super().__init__()
         self.log, self.epochs = log, epochs
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        self.begun = time.monotonic()
+        self.start_time = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         values = logs or {}
-        left = (time.monotonic() - self.begun) / (epoch + 1) * (self.epochs - epoch - 1)
+        left = (time.monotonic() - self.start_time) / (epoch + 1) * (self.epochs - epoch - 1)
         self.log.info(
             "epoch %*d/%d  loss %.4f  accuracy %.4f  val_loss %.4f  val_accuracy %.4f  %s left",
             len(str(self.epochs)),

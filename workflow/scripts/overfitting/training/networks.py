@@ -1,7 +1,8 @@
-"""A model entry of `params.yaml` in, a Keras model out.
+"""Build the Keras model that an entry under `models` in `params.yaml` describes.
 
-The lesson's two networks share one backbone; what an entry names is put around and between
-its layers. Augmentation and dropout act in training only, Keras switches them off itself.
+The two networks of the lesson that this project follows share one backbone; an entry adds layers
+before it and between its layers. Augmentation and dropout act only in training: Keras disables them
+at inference.
 """
 
 from collections.abc import Callable
@@ -15,58 +16,69 @@ from .determinism import keras, tf
 layers = keras.layers
 
 
-def scaled(images: tf.Tensor) -> tf.Tensor:
-    """Turn a batch of images as `datasets.to_network_input` does, inside a `tf.data` pipeline.
+def scale_pixels(images: tf.Tensor) -> tf.Tensor:
+    """Convert a batch of images as `datasets.to_network_input` does, in a `tf.data` pipeline.
 
-    All images at once would take four times the memory as floating-point numbers.
+    Converting batch by batch saves memory: as float32, all images at once would take four times as
+    much as they do as uint8.
 
     Args:
-        images: uint8, N×28×28.
+        images: uint8, N×28×28, 0 to 255.
+
+    Returns:
+        float32, N×28×28×1, 0 to 1.
     """
     return tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
 
 
 def build(model: Model) -> keras.Sequential:
-    """Build the network of `model`, untrained: 28×28×1 in [0, 1] in, 10 probabilities out."""
+    """Return the untrained network of `model`.
+
+    It takes a batch of images, N×28×28×1 in [0, 1], and returns class probabilities, N×10.
+    """
     return keras.Sequential(
         [
             layers.Input(shape=(28, 28, 1)),
             *augmentation(model.augmentation),
-            *activated(partial(layers.Conv2D, 32, kernel_size=3), model.batch_norm),
+            *with_activation(partial(layers.Conv2D, 32, kernel_size=3), model.batch_norm),
             layers.MaxPooling2D(pool_size=2),
             *dropout(model.dropout.conv),
-            *activated(partial(layers.Conv2D, 64, kernel_size=3), model.batch_norm),
+            *with_activation(partial(layers.Conv2D, 64, kernel_size=3), model.batch_norm),
             layers.MaxPooling2D(pool_size=2),
             *dropout(model.dropout.conv),
             layers.Flatten(),
-            *activated(partial(layers.Dense, 128), model.batch_norm),
+            *with_activation(partial(layers.Dense, 128), model.batch_norm),
             *dropout(model.dropout.dense),
             layers.Dense(len(CLASSES), activation="softmax"),
         ]
     )
 
 
-def activated(layer: Callable[..., keras.Layer], batch_norm: bool) -> list[keras.Layer]:
-    """Return a layer with its ReLU, and batch normalisation between the two if asked for."""
+def with_activation(layer: Callable[..., keras.Layer], batch_norm: bool) -> list[keras.Layer]:
+    """Return a layer and its ReLU, with batch normalisation between them if `batch_norm` is set.
+
+    Args:
+        layer: creates the layer; takes the keyword argument `activation`.
+    """
     if batch_norm:
         return [layer(), layers.BatchNormalization(), layers.Activation("relu")]
     return [layer(activation="relu")]
 
 
 def dropout(rate: float) -> list[keras.Layer]:
-    """Return the layer that sets a share `rate` of its inputs to zero; none for 0."""
+    """Return a dropout layer that sets the share `rate` of its inputs to zero; no layer for 0."""
     return [layers.Dropout(rate)] if rate else []
 
 
 def augmentation(settings: Augmentation) -> list[keras.Layer]:
-    """Return the layers that change training images at random; none where nothing is set."""
-    found: list[keras.Layer] = []
+    """Return the layers that randomly change training images; no layers if nothing is set."""
+    result: list[keras.Layer] = []
     if settings.flip:
-        found.append(layers.RandomFlip(settings.flip))
+        result.append(layers.RandomFlip(settings.flip))
     if settings.translation:
-        found.append(
+        result.append(
             layers.RandomTranslation(
                 height_factor=settings.translation, width_factor=settings.translation
             )
         )
-    return found
+    return result
