@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     for removed in results.remove_other_runs(
         arguments.results, comparison.models, comparison.seeds
     ):
-        log.info("%s removed: no longer in params.yaml (DVC's cache keeps its results)", removed)
+        log.info("%s removed: not among compare and seeds (DVC's cache keeps it)", removed)
     for name, table in csv_tables(comparison).items():
         text = table.to_csv(index=False, float_format="%.6f")
         write_text(arguments.reports / "tables" / f"{name}.csv", text)

@@ -47,8 +47,8 @@ def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[st
 def remove_other_runs(folder: Path, models: list[str], seeds: list[int]) -> list[Path]:
     """Remove the results of all runs but those of `models` and `seeds`; return their folders.
 
-    The whole `folder` is a dependency of the stage `report`, so that results of a model or seed
-    that was removed from `params.yaml` would change the hash of that dependency. Nothing is lost:
+    The whole `folder` is a dependency of the stage `report`, so the results of a model or seed that
+    was removed from `compare` or `seeds` would change the hash of that dependency. Nothing is lost:
     DVC's cache keeps every result that DVC recorded, and files that no run writes are not touched.
     """
     wanted = {folder / model / str(seed) for model in models for seed in seeds}
