@@ -100,7 +100,9 @@ def shown(request: pytest.FixtureRequest, visit: Callable[[Path], Visit], tmp_pa
     names = sorted(path.relative_to(REPORTS).as_posix() for path in REPORTS.rglob("*.svg"))
     markdown = MARKDOWN + "".join(f"\n![What {name} shows]({name})\n" for name in names)
     template = ROOT / "workflow" / "templates" / "page.html.j2"
-    (tmp_path / "report.html").write_text(pages.page(markdown, REPORTS, template), encoding="utf-8")
+    (tmp_path / "report.html").write_text(
+        pages.html_page(markdown, REPORTS, template), encoding="utf-8"
+    )
     return visit(tmp_path / "report.html")
 
 

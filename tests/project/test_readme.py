@@ -35,7 +35,7 @@ def test_its_verdicts_are_those_of_the_committed_report() -> None:
         [
             row["measure"],
             tables.points(row["estimate"]),
-            tables.between(Interval(row["estimate"], row["low"], row["high"])),
+            tables.bounds(Interval(row["estimate"], row["low"], row["high"])),
             row["verdict"],
         ]
         for row in found.to_dict("records")

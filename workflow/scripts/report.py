@@ -1,4 +1,4 @@
-"""Stage report: the results of all runs as tables, figures, a page and its Markdown twin."""
+"""Stage report: the results of all runs as tables and figures, and as Markdown and HTML pages."""
 
 import overfitting.common.check_environment  # noqa: F401
 
@@ -29,9 +29,9 @@ from overfitting.report.figures import predictions as prediction_figures
 from overfitting.report.figures import robustness as robustness_figures
 from overfitting.report.figures import style
 
-DISPUTED = 12  # images shown on which the models disagree
-PARTS = ["train", "validation", "test", "whole_test"]
-SECTIONS = {  # of the report, by the number of the claim that their figures are about
+N_DISAGREEMENTS = 12  # how many images on which the models disagree are shown
+IMAGE_SETS = ["train", "validation", "test", "whole_test"]
+SECTIONS = {  # by the number of a claim: link text and anchor of the section with its figure
     1: ("the gap", "the-gap"),
     2: ("the gap in its parts", "the-gap"),
     3: ("who errs where", "errors"),
@@ -41,8 +41,8 @@ SECTIONS = {  # of the report, by the number of the claim that their figures are
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the runs found, read and compared."""
+class Comparison:
+    """The results of all runs and everything that is computed from them."""
 
     models: list[str]
     seeds: list[int]
@@ -55,7 +55,7 @@ class Found:
     corruptions: pd.DataFrame
     corruption_errors: pd.DataFrame
     reliability: pd.DataFrame
-    confusions: dict[str, np.ndarray]
+    confusion_matrices: dict[str, np.ndarray]
 
 
 def main(argv: list[str]) -> None:
@@ -70,44 +70,48 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse(argv)
     declared = params.stage_params("report")
     log = start_log("report")
-    found = compare(arguments.results, declared["compare"], declared["seeds"])
-    log.info("%d runs read and compared", len(found.runs))
+    comparison = compare(arguments.results, declared["compare"], declared["seeds"])
+    log.info("%d runs read and compared", len(comparison.runs))
     [test_images] = datasets.load_examples(arguments.test, "images")
-    drawings = {
-        **learning(found),
-        **under_shift(found, test_images, arguments.corrupted),
-        **of_predictions(found, test_images),
-        **pictures(found, arguments.results, arguments.train),
+    figures = {
+        **figures_of_training(comparison),
+        **figures_of_robustness(comparison, test_images, arguments.corrupted),
+        **figures_of_predictions(comparison, test_images),
+        **figures_of_training_images(comparison, arguments.results, arguments.train),
     }
     data = checksums.read_checksums(arguments.checksums)
 
-    # All has been read: what is corrupt was refused before anything is removed or written.
-    for removed in results.remove_other_runs(arguments.results, found.models, found.seeds):
-        log.info("%s: no longer asked for, removed (DVC's cache keeps it)", removed)
-    for name, table in tables_of(found).items():
+    # All inputs have been read, so that a corrupt one ends the script before files are changed.
+    for removed in results.remove_other_runs(
+        arguments.results, comparison.models, comparison.seeds
+    ):
+        log.info("%s removed: not among compare and seeds (DVC's cache keeps it)", removed)
+    for name, table in csv_tables(comparison).items():
         text = table.to_csv(index=False, float_format="%.6f")
         write_text(arguments.reports / "tables" / f"{name}.csv", text)
-    metrics = json.dumps(results.metrics(found.gaps), indent=2, allow_nan=False)
+    metrics = json.dumps(results.metrics(comparison.gaps), indent=2, allow_nan=False)
     write_text(arguments.reports / "metrics.json", metrics + "\n")
-    for name, draw in drawings.items():
+    for name, draw in figures.items():
         style.save(draw(), arguments.reports / "figures" / f"{name}.svg")
         log.info("figure %s drawn", name)
 
-    markdown = pages.render(arguments.templates / "report.md.j2", **words(found, data))
+    markdown = pages.render(
+        arguments.templates / "report.md.j2", **template_context(comparison, data)
+    )
     write_text(arguments.reports / "report.md", markdown)
-    page = pages.page(markdown, arguments.reports, arguments.templates / "page.html.j2")
+    page = pages.html_page(markdown, arguments.reports, arguments.templates / "page.html.j2")
     write_text(arguments.reports / "report.html", page)
     log.info("written to %s", arguments.reports / "report.html")
 
 
-def compare(folder: Path, models: list[str], seeds: list[int]) -> Found:
+def compare(folder: Path, models: list[str], seeds: list[int]) -> Comparison:
     """Read the results of all runs and compare them."""
     runs = results.load_runs(folder, models, seeds)
     predicted = predictions.load(folder, models, seeds)
     augmentations = {run["model"]: run["augmentation"] for run in runs}
     by_run = results.runs_table(runs)
     corruptions = predictions.corruption_table(predicted, seeds, augmentations)
-    return Found(
+    return Comparison(
         models,
         seeds,
         runs,
@@ -115,120 +119,135 @@ def compare(folder: Path, models: list[str], seeds: list[int]) -> Found:
         by_run,
         results.gap_table(by_run),
         results.curves_table(runs),
-        claims.judge(by_run, predicted, augmentations),
+        claims.evaluate(by_run, predicted, augmentations),
         corruptions,
         predictions.corruption_errors(corruptions),
         predictions.reliability_table(predicted, seeds),
-        predictions.confusions(predicted),
+        predictions.confusion_matrices(predicted),
     )
 
 
-def tables_of(found: Found) -> dict[str, pd.DataFrame]:
-    """Return the tables that are kept as files, by name."""
+def csv_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
+    """Return the tables that are written as CSV files, by name."""
     return {
-        "gap": found.gaps,
-        "curves": results.mean_curves(found.curves),
-        "claims": claims.table(found.claims),
-        "corruptions": found.corruptions,
-        "reliability": found.reliability,
-        "confusion": predictions.confusion_table(found.confusions),
+        "gap": comparison.gaps,
+        "curves": results.mean_curves(comparison.curves),
+        "claims": claims.table(comparison.claims),
+        "corruptions": comparison.corruptions,
+        "reliability": comparison.reliability,
+        "confusion": predictions.confusion_table(comparison.confusion_matrices),
     }
 
 
-Drawings = dict[str, Callable[[], Figure]]
-"""By name, what draws each figure; drawn and saved one by one, as they take much memory."""
+FigureFunctions = dict[str, Callable[[], Figure]]
+"""By the name of a figure, the function that draws it. Figures are drawn and saved one at a time,
+because an open figure takes much memory."""
 
 
-def learning(found: Found) -> Drawings:
-    """Return what draws the figures of training."""
+def figures_of_training(comparison: Comparison) -> FigureFunctions:
+    """Return the functions that draw the learning curves and gaps."""
     return {
-        "split": partial(learning_figures.gap_split, found.by_run),
-        "curves": partial(learning_figures.curves, found.curves),
-        "gap": partial(learning_figures.gap_per_epoch, found.curves),
+        "split": partial(learning_figures.gap_split, comparison.by_run),
+        "curves": partial(learning_figures.curves, comparison.curves),
+        "gap": partial(learning_figures.gap_per_epoch, comparison.curves),
     }
 
 
-def under_shift(found: Found, test_images: np.ndarray, corrupted: Path) -> Drawings:
-    """Return what draws the figures of shifted and corrupted images."""
-    if found.corruptions.empty:
+def figures_of_robustness(
+    comparison: Comparison, test_images: np.ndarray, corrupted: Path
+) -> FigureFunctions:
+    """Return the functions that draw the accuracy on shifted and corrupted images."""
+    if comparison.corruptions.empty:
         names = ["shift", "corruptions", "corruption_errors", "corrupted"]
-        return not_measured(names, "robustness.test_size is 0")
+        return placeholders(names, "robustness.test_size is 0")
     corrupted_images = zip(
         CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
     )
     first = {name: np.stack([test_images[0], *images[:, 0]]) for name, images in corrupted_images}
-    maps = predictions.shift_maps(found.predictions)
+    maps = predictions.shift_maps(comparison.predictions)
     return {
         "shift": partial(robustness_figures.shift_maps, maps),
-        "corruptions": partial(robustness_figures.corruption_curves, found.corruptions),
-        "corruption_errors": partial(robustness_figures.corruption_errors, found.corruption_errors),
+        "corruptions": partial(robustness_figures.corruption_curves, comparison.corruptions),
+        "corruption_errors": partial(
+            robustness_figures.corruption_errors, comparison.corruption_errors
+        ),
         "corrupted": partial(image_figures.corrupted_pictures, first),
     }
 
 
-def of_predictions(found: Found, test_images: np.ndarray) -> Drawings:
-    """Return what draws the figures of who predicts what."""
-    errors = dict(zip(found.gaps["model"], found.gaps["ece"], strict=True))
-    drawings: Drawings = {
-        "reliability": partial(prediction_figures.reliability_diagrams, found.reliability, errors),
+def figures_of_predictions(comparison: Comparison, test_images: np.ndarray) -> FigureFunctions:
+    """Return the functions that draw calibration, confusion matrices and disagreements."""
+    ece = dict(zip(comparison.gaps["model"], comparison.gaps["ece"], strict=True))
+    figures: FigureFunctions = {
+        "reliability": partial(
+            prediction_figures.reliability_diagrams, comparison.reliability, ece
+        ),
         "confusion": partial(
-            prediction_figures.confusion_matrices, found.confusions, datasets.CLASSES
+            prediction_figures.confusion_matrices, comparison.confusion_matrices, datasets.CLASSES
         ),
     }
-    if len(found.models) == 1:
-        return drawings | not_measured(["classes", "disagreements"], "compare has one model")
-    changes = predictions.class_changes(found.predictions, found.seeds)
-    disputed = predictions.disputed(found.predictions, test_images, DISPUTED)
-    return drawings | {
+    if len(comparison.models) == 1:
+        return figures | placeholders(["classes", "disagreements"], "compare has one model")
+    changes = predictions.class_changes(comparison.predictions, comparison.seeds)
+    disagreements = predictions.largest_disagreements(
+        comparison.predictions, test_images, N_DISAGREEMENTS
+    )
+    return figures | {
         "classes": partial(prediction_figures.class_changes, changes),
-        "disagreements": partial(image_figures.disagreements, disputed),
+        "disagreements": partial(image_figures.disagreements, disagreements),
     }
 
 
-def pictures(found: Found, folder: Path, train: Path) -> Drawings:
-    """Return what draws the figures of training images."""
-    seen = results.augmented_images(folder, found.runs)
+def figures_of_training_images(
+    comparison: Comparison, folder: Path, train: Path
+) -> FigureFunctions:
+    """Return the functions that draw training images, with and without augmentation."""
+    augmented = results.augmented_images(folder, comparison.runs)
     images, labels = datasets.load_examples(train, "images", "labels")
     return {
-        "augmentation": partial(image_figures.augmentation_grid, seen),
+        "augmentation": partial(image_figures.augmentation_grid, augmented),
         "samples": partial(image_figures.samples, images, labels),
     }
 
 
-def not_measured(names: list[str], reason: str) -> Drawings:
-    """Return what draws, for each name, a figure that says why there is nothing to see."""
-    draw = partial(style.not_measured, "Not measured", f"In params.yaml, {reason}.")
+def placeholders(names: list[str], reason: str) -> FigureFunctions:
+    """Return for each name a function that draws the reason why there is no such figure."""
+    draw = partial(style.placeholder, "Not measured", f"In params.yaml, {reason}.")
     return dict.fromkeys(names, draw)
 
 
-def words(found: Found, data: dict[str, str]) -> dict[str, Any]:
-    """Return what the template of the report is filled with.
+def template_context(comparison: Comparison, data: dict[str, str]) -> dict[str, Any]:
+    """Return the values that the template `report.md.j2` uses.
 
     Args:
-        data: the SHA-256 of each raw file.
+        data: by the name of each raw file, its SHA-256.
     """
     return {
-        "models": found.models,
-        "seeds": found.seeds,
-        "parts": {part: found.runs[0][part]["images"] for part in PARTS},
-        "robustness_images": next(iter(found.predictions.values())).shifted.shape[-1],
-        "answer": tables.answer(found.claims, found.gaps),
-        "claims": found.claims,
+        "models": comparison.models,
+        "seeds": comparison.seeds,
+        "parts": {part: comparison.runs[0][part]["images"] for part in IMAGE_SETS},
+        "robustness_images": next(iter(comparison.predictions.values())).correct_shifted.shape[-1],
+        "answer": tables.answer(comparison.claims, comparison.gaps),
+        "claims": comparison.claims,
         "sections": SECTIONS,
         "findings": tables.findings,
         "margin": f"{100 * claims.MARGIN:g} percentage point",
-        "suggestion": "baseline" if found.models == ["regularized"] else "regularized",
+        "suggestion": "baseline" if comparison.models == ["regularized"] else "regularized",
         "lowest_loss": [
-            (model, epoch, int(found.curves[found.curves["model"] == model]["epoch"].max()))
-            for model, epoch in results.lowest_val_loss(found.curves).items()
+            (
+                model,
+                epoch,
+                int(comparison.curves[comparison.curves["model"] == model]["epoch"].max()),
+            )
+            for model, epoch in results.lowest_val_loss(comparison.curves).items()
         ],
         "tables": {
-            "gap": tables.gap_table(found.gaps),
-            "corruptions": tables.corruptions(found.corruptions, found.corruption_errors),
-            "other_claims": tables.other_claims(found.models),
-            "calibration": tables.calibration(found.gaps),
-            "settings": tables.settings(found.runs),
-            "versions": tables.pairs(("computed with", "version"), found.runs[0]["versions"]),
+            "gap": tables.gap_table(comparison.gaps),
+            "corruptions": tables.corruptions(comparison.corruptions, comparison.corruption_errors),
+            "other_claims": tables.other_claims(comparison.models),
+            "calibration": tables.calibration(comparison.gaps),
+            "settings": tables.settings(comparison.runs),
+            "versions": tables.pairs(("computed with", "version"), comparison.runs[0]["versions"]),
             "data": tables.pairs(("raw file", "SHA-256"), data),
         },
     }

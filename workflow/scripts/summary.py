@@ -1,4 +1,4 @@
-"""Say where the report is and print its gap table; the end of `make`."""
+"""Print the gap table and the path of the report; the last step of `make`."""
 
 import overfitting.common.check_environment  # noqa: F401
 

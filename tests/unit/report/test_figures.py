@@ -1,4 +1,4 @@
-"""Figures for any number of models and seeds: the same bytes, readable, and true to the tables."""
+"""Figures are deterministic, readable and correct, for any number of models and seeds."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,11 +23,11 @@ from overfitting.report.figures import style
 from overfitting.report.figures.style import plt
 
 CORRUPTIONS = list(corruptions.CORRUPTIONS)
-PHONE = 360  # its width in the units in which browsers measure letters
+PHONE_WIDTH = 360  # in CSS pixels
 
 
 def curves_table(models: int, seeds: int, epochs: int = 15) -> pd.DataFrame:
-    """Learning curves as of networks, the first of which overfits."""
+    """Plausible learning curves; the first model overfits most."""
     random = np.random.default_rng(0)
     rows = []
     for number, model in enumerate(MODELS[:models]):
@@ -60,9 +60,9 @@ def runs_table(models: int, seeds: int) -> pd.DataFrame:
 
 
 def shift_grids(models: int) -> dict[str, np.ndarray]:
-    far = np.hypot(*np.mgrid[-4:5, -4:5])
+    distance = np.hypot(*np.mgrid[-4:5, -4:5])
     return {
-        model: 0.88 * np.exp(-((far / (3.5 + 0.7 * number)) ** 2))
+        model: 0.88 * np.exp(-((distance / (3.5 + 0.7 * number)) ** 2))
         for number, model in enumerate(MODELS[:models])
     }
 
@@ -129,7 +129,7 @@ def changes_table(models: int, seeds: int) -> pd.DataFrame:
 
 
 def pictures(count: int) -> np.ndarray:
-    """`count` grey pictures, no two alike (uint8, count×28×28)."""
+    """`count` different grey images (uint8, count×28×28)."""
     return np.arange(count * 28 * 28, dtype=np.uint32).reshape(count, 28, 28).astype(np.uint8)
 
 
@@ -145,7 +145,7 @@ def cases(models: int, seeds: int) -> list[Disagreement]:
 
 
 def draw_all(models: int, seeds: int) -> dict[str, Figure]:
-    """Every figure of the report, for so many models and seeds."""
+    """Every figure of the report, for the given number of models and seeds."""
     images = pictures(20)
     augmented = MODELS[1:models] or MODELS[:1]
     curves = curves_table(models, seeds)
@@ -153,7 +153,7 @@ def draw_all(models: int, seeds: int) -> dict[str, Figure]:
         "curves": learning_figures.curves(curves),
         "gap": learning_figures.gap_per_epoch(curves),
         "gap_split": learning_figures.gap_split(runs_table(models, seeds)),
-        "not_measured": style.not_measured(
+        "placeholder": style.placeholder(
             "Accuracy on shifted test images",
             "Not measured: robustness.test_size is 0. Set it in params.yaml and run again.",
         ),
@@ -178,13 +178,13 @@ def draw_all(models: int, seeds: int) -> dict[str, Figure]:
 
 @pytest.fixture(autouse=True)
 def closed() -> Iterator[None]:
-    """Every figure is closed after its test; pyplot would keep it."""
+    """Close every figure after its test, as pyplot would keep it open."""
     yield
     plt.close("all")
 
 
 def texts(axis: plt.Axes) -> list[str]:
-    """What stands inside a panel, in the order in which it was written."""
+    """The texts inside a panel, in the order in which they were added."""
     return [text.get_text() for text in axis.texts]
 
 
@@ -193,7 +193,7 @@ def titles(figure: Figure) -> list[str]:
 
 
 def labelled(axis: plt.Axes) -> dict[str, Any]:
-    """The lines that the legend names, by their names."""
+    """The lines in the legend, by their labels."""
     handles, labels = axis.get_legend_handles_labels()
     return dict(zip(labels, handles, strict=True))
 
@@ -202,22 +202,22 @@ def xs(line: Any) -> list[float]:
     return np.asarray(line.get_xdata()).tolist()
 
 
-def is_at_the_left(axis: plt.Axes) -> bool:
-    place = axis.get_subplotspec()
-    return place is not None and place.is_first_col()
+def is_in_first_column(axis: plt.Axes) -> bool:
+    position = axis.get_subplotspec()
+    return position is not None and position.is_first_col()
 
 
-def is_open(line: Any) -> bool:
+def has_open_marker(line: Any) -> bool:
     return line.get_markerfacecolor() == "white"
 
 
-def test_figures_are_the_same_bytes_and_have_titles_and_labels(tmp_path: Path) -> None:
+def test_figures_are_deterministic_and_have_titles_and_labels(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         for name, figure in draw_all(2, 3).items():
             panels = [axis for axis in figure.axes if axis.axison]
             assert figure.get_suptitle() or all(axis.get_title() for axis in figure.axes)
             assert all(axis.get_xlabel() or name == "augmentation" for axis in panels)
-            assert all(axis.get_ylabel() for axis in panels if is_at_the_left(axis))
+            assert all(axis.get_ylabel() for axis in panels if is_in_first_column(axis))
             style.save(figure, tmp_path / folder / f"{name}.svg")
     for path in sorted((tmp_path / "first").iterdir()):
         assert path.read_bytes() == (tmp_path / "second" / path.name).read_bytes()
@@ -241,7 +241,7 @@ def test_text_does_not_overlap_and_can_be_read_on_a_phone(
         left, bottom, right, top = np.array([box for _, box in drawn]).T
         width = 72 * (max(right.max(), figure.bbox.x1) - min(left.min(), 0)) / figure.dpi
         smallest = min(text.get_fontsize() for text, _ in drawn)
-        assert smallest * PHONE / width > 5.5, name
+        assert smallest * PHONE_WIDTH / width > 5.5, name
         wide = np.minimum.outer(right, right) - np.maximum.outer(left, left)
         high = np.minimum.outer(top, top) - np.maximum.outer(bottom, bottom)
         pairs = np.argwhere(np.triu((wide > 1) & (high > 1), k=1))
@@ -249,20 +249,23 @@ def test_text_does_not_overlap_and_can_be_read_on_a_phone(
         assert not overlapping, name
 
 
-def test_models_are_told_apart_without_colour() -> None:
+def test_models_can_be_told_apart_without_colour() -> None:
     model_styles = style.model_styles(pd.DataFrame({"model": MODELS})).values()
-    assert len({look["marker"] for look in model_styles}) == len(MODELS)
-    assert len({str(look["linestyle"]) for look in model_styles}) == len(MODELS)
+    assert len({plot_kwargs["marker"] for plot_kwargs in model_styles}) == len(MODELS)
+    assert len({str(plot_kwargs["linestyle"]) for plot_kwargs in model_styles}) == len(MODELS)
     many = [f"model {number}" for number in range(20)]
     assert list(style.model_styles(pd.DataFrame({"model": many}))) == many
 
 
 def test_curves_show_every_seed_faint_and_the_mean_strong() -> None:
     axis = learning_figures.curves(curves_table(2, 3)).axes[0]
-    faint = [line for line in axis.lines if line.get_alpha() == style.FAINT]
+    faint = [line for line in axis.lines if line.get_alpha() == style.SEED_ALPHA]
     assert len(faint) == 3 * 2  # seeds × (training, validation)
     strong = [line for line in axis.lines if line not in faint]
-    assert {line.get_linestyle() for line in strong} == {"-", "--"}  # readable without colour
+    assert {line.get_linestyle() for line in strong} == {
+        "-",
+        "--",
+    }  # can be told apart without colour
 
 
 def test_curves_mark_the_lowest_mean_validation_loss() -> None:
@@ -272,7 +275,7 @@ def test_curves_mark_the_lowest_mean_validation_loss() -> None:
     assert loss.get_legend().get_texts()[0].get_text() == "lowest validation\nloss: epoch 3"
 
 
-def test_seeds_that_stop_early_end_the_mean_line() -> None:
+def test_the_mean_ends_where_the_first_seed_ends() -> None:
     table = curves_table(1, 2, epochs=2)
     shorter = table[~((table["seed"] == 1) & (table["epoch"] == 2))]
     axis = learning_figures.gap_per_epoch(shorter).axes[0]
@@ -291,7 +294,7 @@ def test_gap_split_by_hand() -> None:
     assert texts(axis) == ["+7.0", "−4.0", "+1.0", "+4.2", "+8.0", "+0.2"]
     bars: list[Any] = list(axis.patches)
     assert [bar.get_width() for bar in bars] == pytest.approx([7, -4, 1, 4.2, 8, 0.2])
-    seeds = [line for line in axis.lines if line.get_alpha() == style.FAINT]
+    seeds = [line for line in axis.lines if line.get_alpha() == style.SEED_ALPHA]
     assert [xs(line) for line in seeds[:2]] == [[6, -4], [8, -4]]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["baseline", "regularized"]
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the first model on top
@@ -302,8 +305,8 @@ def test_signed_numbers() -> None:
     assert style.signed(-0.04, 1) == "0.0"
 
 
-def test_what_was_not_measured_says_why() -> None:
-    [axis] = style.not_measured("Shifts", "there are no test images").axes
+def test_a_placeholder_gives_the_reason() -> None:
+    [axis] = style.placeholder("Shifts", "there are no test images").axes
     assert axis.get_title() == "Shifts"
     assert texts(axis) == ["there are no test images"]
 
@@ -347,7 +350,9 @@ def test_corruption_curves_by_hand() -> None:
     assert set(panels) == {"mean of all", "scale", "horizontal flip"}
     assert list(panels["scale"]["a"].get_ydata()) == pytest.approx([0.9, 0.61])
     assert list(panels["mean of all"]["a"].get_ydata()) == pytest.approx([0.9, 0.51])
-    opened = [(panel, m) for panel, lines in panels.items() for m in lines if is_open(lines[m])]
+    opened = [
+        (panel, m) for panel, lines in panels.items() for m in lines if has_open_marker(lines[m])
+    ]
     assert opened == [("horizontal flip", "b")]
 
 
@@ -365,7 +370,7 @@ def test_corruption_errors_by_hand() -> None:
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["scale", "horizontal flip", "mCE"]
     points = [line for line in axis.lines if line.get_marker() == labelled(axis)["b"].get_marker()]
-    drawn = [(xs(point)[0], is_open(point)) for point in points[1:]]
+    drawn = [(xs(point)[0], has_open_marker(point)) for point in points[1:]]
     assert drawn == [(0.9, False), (0.4, True), (0.65, False)]
     heights = [float(np.asarray(point.get_ydata())[0]) for point in points[1:]]
     assert heights == pytest.approx([0.2, 1.2, 2.2])
@@ -386,7 +391,7 @@ def test_reliability_by_hand() -> None:
 def test_confusion_in_percent_of_the_actual_class() -> None:
     counts = {"a": np.array([[399.0, 1.0], [30.0, 10.0]]), "b": np.array([[1.0, 1.0], [0.0, 0.0]])}
     first, second = prediction_figures.confusion_matrices(counts, ["bag", "coat"]).axes
-    assert texts(first) == ["100", "75", "25"]  # 1 of 400 is too few to be named
+    assert texts(first) == ["100", "75", "25"]  # below 1 %, a cell has no text
     assert texts(second) == ["50", "50"]  # a class without images stays empty
     assert [label.get_text() for label in first.get_yticklabels()] == ["bag", "coat"]
 
@@ -407,11 +412,11 @@ def test_class_changes_by_hand() -> None:
     assert [label.get_text() for label in axis.get_yticklabels()] == ["coat", "bag"]
     means = {name: xs(line) for name, line in labelled(axis).items()}
     assert means == {"b": pytest.approx([3, -3]), "c": pytest.approx([1, 10])}
-    assert sum(line.get_alpha() == style.FAINT for line in axis.lines) == 2 * 2
+    assert sum(line.get_alpha() == style.SEED_ALPHA for line in axis.lines) == 2 * 2
     assert "minus that of a " in axis.get_title()
 
 
-def test_pictures_stand_where_their_labels_say() -> None:
+def test_images_are_placed_at_their_labels() -> None:
     image = np.zeros((6, 28, 28), np.uint8)
     image[5] = 77
     names = {"shot_noise": np.zeros((6, 28, 28), np.uint8), "gaussian_blur": image}
@@ -424,7 +429,7 @@ def test_pictures_stand_where_their_labels_say() -> None:
     assert (shown == 77).sum() == 28 * 28
 
 
-def test_classes_without_enough_images_stay_white() -> None:
+def test_missing_images_of_a_class_stay_white() -> None:
     [axis] = image_figures.samples(np.zeros((1, 28, 28), np.uint8), np.array([1])).axes
     shown = np.asarray(axis.images[0].get_array())
     assert (shown == 0).sum() == 28 * 28

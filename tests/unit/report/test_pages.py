@@ -1,4 +1,4 @@
-"""The HTML page says what its Markdown says, and stands alone."""
+"""The HTML page has the content of its Markdown, is accessible and is self-contained."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -26,7 +26,7 @@ FIGURE = """<?xml version="1.0" encoding="utf-8"?>
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder of reports with two figures, whose ids are the same."""
+    """A report folder with two figures that use the same ids."""
     (tmp_path / "figures").mkdir()
     for name in ("one.svg", "another one.svg"):
         (tmp_path / "figures" / name).write_text(FIGURE)
@@ -34,26 +34,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 def page_of(body: str, folder: Path) -> str:
-    return pages.page(f"# Title\n\n{body}\n", folder, TEMPLATE)
+    return pages.html_page(f"# Title\n\n{body}\n", folder, TEMPLATE)
 
 
 def elements(html: str, tag: str) -> list[ElementTree.Element]:
-    """The elements of a page by their tag; ours are written so that an XML parser reads them."""
+    """All elements of a page with a tag; our pages can be read by an XML parser."""
     content = html[html.index("<body>") : html.index("</html>")]
     found = ElementTree.fromstring(content).iter()
     return [element for element in found if element.tag.rpartition("}")[2] == tag]
 
 
-def words(element: ElementTree.Element) -> str:
+def text_of(element: ElementTree.Element) -> str:
     return " ".join("".join(element.itertext()).split())
 
 
-def test_headings_in_order_with_the_ids_that_github_gives(folder: Path) -> None:
+def test_headings_are_in_order_with_the_ids_that_github_uses(folder: Path) -> None:
     body = """## What it's about: 95 % & `code_here`\n\n### Über – *dashes*\n\n## Twice\n
 ## Twice\n\n## Twice-1\n\n## Twice\n\nTwo\nlines\n-----\n"""
     html = page_of(body, folder)
     ids = {
-        level: [(heading.get("id"), words(heading)) for heading in elements(html, level)]
+        level: [(heading.get("id"), text_of(heading)) for heading in elements(html, level)]
         for level in ("h1", "h2", "h3")
     }
     assert ids == {
@@ -69,24 +69,24 @@ def test_headings_in_order_with_the_ids_that_github_gives(folder: Path) -> None:
         "h3": [("über--dashes", "Über – dashes")],
     }
     [contents] = elements(html, "nav")
-    links = [(str(link.get("href"))[1:], words(link)) for link in contents.iter("a")]
+    links = [(str(link.get("href"))[1:], text_of(link)) for link in contents.iter("a")]
     assert links == ids["h2"]
     assert "<title>Title</title>" in html
 
 
-def test_what_stands_before_the_first_section_is_the_header(folder: Path) -> None:
+def test_the_header_is_everything_before_the_first_section(folder: Path) -> None:
     html = page_of("The basis.\n\n## Section\n\nThe rest.", folder)
     [header], [main] = elements(html, "header"), elements(html, "main")
-    assert (words(header), words(main)) == ("Title The basis.", "Section The rest.")
+    assert (text_of(header), text_of(main)) == ("Title The basis.", "Section The rest.")
     [skip] = [link for link in elements(html, "a") if link.get("class") == "skip"]
     assert skip.get("href") == f"#{main.get('id')}"
-    assert words(elements(page_of("No sections.", folder), "header")[0]) == "Title No sections."
+    assert text_of(elements(page_of("No sections.", folder), "header")[0]) == "Title No sections."
 
 
 @pytest.mark.parametrize("markdown", ["No title", "# One\n\n# Two"])
 def test_a_page_has_one_title(folder: Path, markdown: str) -> None:
     with pytest.raises(UserError, match=r"[02] headings of level 1"):
-        pages.page(markdown, folder, TEMPLATE)
+        pages.html_page(markdown, folder, TEMPLATE)
 
 
 def test_a_figure_is_the_svg_with_its_alternative_text(folder: Path) -> None:
@@ -95,19 +95,25 @@ def test_a_figure_is_the_svg_with_its_alternative_text(folder: Path) -> None:
     [figure] = elements(html, "figure")
     svg, caption = figure
     assert (svg.get("role"), svg.get("aria-label")) == ("img", text)
-    assert (caption.tag, words(caption), caption.get("aria-hidden")) == ("figcaption", text, "true")
+    assert (caption.tag, text_of(caption), caption.get("aria-hidden")) == (
+        "figcaption",
+        text,
+        "true",
+    )
     assert svg.get("viewBox") == "0 0 72 36"
     for left_out in ("<?xml", "<!DOCTYPE svg", "by a program", "<img", "ns0:"):
         assert left_out not in html
     assert not [paragraph for paragraph in elements(html, "p") if paragraph.find("figure")]
 
 
-def test_ids_are_unique_and_what_points_to_them_follows(folder: Path) -> None:
+def test_ids_are_unique_and_references_follow_them(folder: Path) -> None:
     shown = ["figures/one.svg", "figures/another%20one.svg", "figures/one.svg"]
     html = page_of("## dot\n\n" + "\n\n".join(f"![figure]({path})" for path in shown), folder)
     [body] = elements(html, "body")
     ids = [element.get("id") for element in body.iter() if element.get("id")]
-    assert len(ids) == len(set(ids)) == 2 * len(shown) + 3  # and the title, the heading, main
+    assert (
+        len(ids) == len(set(ids)) == 2 * len(shown) + 3
+    )  # plus the ids of title, heading and main
     for svg in elements(html, "svg"):
         inside = {element.get("id") for element in svg.iter()}
         [use] = svg.iter(f"{{{pages.SVG}}}use")
@@ -119,12 +125,12 @@ def test_ids_are_unique_and_what_points_to_them_follows(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["figures/gone.svg", "http://example.com/one.svg"])
-def test_a_missing_figure_is_named(folder: Path, source: str) -> None:
+def test_the_error_names_a_missing_figure(folder: Path, source: str) -> None:
     with pytest.raises(UserError, match=rf"{Path(source).name} is missing or corrupt"):
         page_of(f"![alt]({source})", folder)
 
 
-def test_a_damaged_figure_is_named(folder: Path) -> None:
+def test_the_error_names_a_corrupt_figure(folder: Path) -> None:
     (folder / "figures" / "one.svg").write_text(FIGURE[:300])
     with pytest.raises(UserError, match=r"one\.svg is missing or corrupt"):
         page_of("![alt](figures/one.svg)", folder)
@@ -134,7 +140,7 @@ def test_a_damaged_figure_is_named(folder: Path) -> None:
     "around",
     ["See {}", "{} {}", "{}\n{}", "- {}", "[{}](report.md)", "## {}", "| a |\n|---|\n| {} |"],
 )
-def test_an_image_that_is_not_alone_is_refused(folder: Path, around: str) -> None:
+def test_an_image_that_is_not_alone_in_its_paragraph_is_rejected(folder: Path, around: str) -> None:
     image = "![alt](figures/one.svg)"
     with pytest.raises(UserError, match=r"paragraph of its own: .*!\[alt\]\(figures/one\.svg\)"):
         page_of(around.format(image, image), folder)
@@ -151,21 +157,21 @@ def test_a_table_in_markdown() -> None:
 
 def test_a_table_without_rows_is_a_table(folder: Path) -> None:
     html = page_of(tables.markdown_table(Table(header=["a", "b"], rows=[])), folder)
-    assert [words(cell) for cell in elements(html, "th")] == ["a", "b"]
+    assert [text_of(cell) for cell in elements(html, "th")] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
-    ("column", "side"),
+    ("column", "alignment"),
     [
         (["0.957", "1,234", "15.0 (15.0)"], "---:"),
-        (["+0.062 to +0.090", "−0.041", "–"], "---:"),  # of which one is not known
+        (["+0.062 to +0.090", "−0.041", "–"], "---:"),  # the last one is unknown
         (["3.15.1", "as it comes"], "---"),
         (["holds", "undecided"], "---"),
     ],
 )
-def test_only_numbers_stand_to_the_right(column: list[str], side: str) -> None:
+def test_only_numbers_are_aligned_right(column: list[str], alignment: str) -> None:
     table = Table(header=["#", "column"], rows=[["1", cell] for cell in column])
-    assert tables.markdown_table(table).splitlines()[1] == f"|---|{side}|"
+    assert tables.markdown_table(table).splitlines()[1] == f"|---|{alignment}|"
 
 
 def test_a_template_can_use_a_table(tmp_path: Path) -> None:
@@ -174,10 +180,10 @@ def test_a_template_can_use_a_table(tmp_path: Path) -> None:
     assert rendered == tables.markdown_table(TABLE) + "\n"
 
 
-def test_a_table_says_what_its_headers_are_of(folder: Path) -> None:
+def test_headers_of_a_table_have_a_scope(folder: Path) -> None:
     html = page_of(f"## Gaps & more\n\n{tables.markdown_table(TABLE)}", folder)
     cells = [
-        (cell.tag, cell.get("scope"), words(cell), cell.get("style"))
+        (cell.tag, cell.get("scope"), text_of(cell), cell.get("style"))
         for row in elements(html, "tr")
         for cell in row
     ]
@@ -202,23 +208,23 @@ def test_each_table_scrolls_in_a_region_with_its_own_name(folder: Path) -> None:
     assert {region.get("tabindex") for region in regions} == {"0"}
 
 
-def test_html_and_scripts_in_markdown_are_only_text(folder: Path) -> None:
+def test_html_and_scripts_in_markdown_are_shown_as_text(folder: Path) -> None:
     given = "<script>alert(1)</script> a < b & c <b>d</b> &amp; [e](javascript:alert(1))"
     html = page_of(f"{given}\n\n<div>\n\n## <i>f</i>", folder)
     shown = given.replace("&amp;", "&")
-    assert [words(paragraph) for paragraph in elements(html, "p")] == [shown, "<div>"]
-    assert [words(link) for link in elements(html, "a")] == ["Skip to the text", "<i>f</i>"]
+    assert [text_of(paragraph) for paragraph in elements(html, "p")] == [shown, "<div>"]
+    assert [text_of(link) for link in elements(html, "a")] == ["Skip to the text", "<i>f</i>"]
     assert not elements(html, "script") + elements(html, "b") + elements(html, "i")
 
 
-def test_links_stay_as_they_are(folder: Path) -> None:
+def test_links_are_not_changed(folder: Path) -> None:
     targets = ["tables/gap.csv", "#title", "https://example.com/a?b=1&c=2"]
     html = page_of(" ".join(f"[link]({target})" for target in targets), folder)
     [links] = [list(paragraph) for paragraph in elements(html, "p")]
     assert [link.get("href") for link in links] == targets
 
 
-def test_the_page_stands_alone_and_is_the_same_bytes(folder: Path) -> None:
+def test_the_page_is_self_contained_and_deterministic(folder: Path) -> None:
     body = f"![alt](figures/one.svg)\n\n## Gaps\n\n{tables.markdown_table(TABLE)}"
     html = page_of(body, folder)
     assert page_of(body, folder) == html

@@ -1,4 +1,4 @@
-"""From results to tables, figures and pages; the same bytes for the same results."""
+"""The report is computed correctly and deterministically from the results of the runs."""
 
 import json
 import math
@@ -32,7 +32,7 @@ ARGUMENTS = [
 
 
 def run(model: str, seed: int, train: float, test: float, printed: float) -> dict[str, Any]:
-    """One run's results, two epochs long."""
+    """The results of one run with two epochs."""
 
     def part(accuracy: float) -> dict[str, float]:
         return {"images": 100, "accuracy": accuracy, "cross_entropy": 1 - accuracy}
@@ -82,7 +82,7 @@ def test_gap_table_by_hand() -> None:
     assert math.isnan(stacked["reported_gap"])
 
 
-def test_metrics_are_few_rounded_and_never_nan() -> None:
+def test_metrics_are_rounded_and_never_nan() -> None:
     metrics = results.metrics(results.gap_table(results.runs_table(RUNS)))
     assert metrics["baseline"] == {
         "train_accuracy": 0.95,
@@ -104,7 +104,7 @@ def test_metrics_are_few_rounded_and_never_nan() -> None:
     json.dumps(one_seed, allow_nan=False)
 
 
-def test_curves_keep_every_epoch_and_their_means() -> None:
+def test_curves_have_every_epoch_and_are_averaged() -> None:
     curves = results.curves_table(RUNS)
     assert len(curves) == 8
     assert curves["gap"].tolist()[:2] == pytest.approx([0.1, 0.25])
@@ -125,7 +125,7 @@ def test_the_lowest_validation_loss_is_that_of_the_mean() -> None:
     assert results.lowest_val_loss(results.curves_table(runs)).to_dict() == {"baseline": 2}
 
 
-def test_words_of_numbers() -> None:
+def test_numbers_as_text() -> None:
     assert tables.signed(-0.024) == "\N{MINUS SIGN}0.024"
     assert tables.signed(0.066) == "+0.066"
     assert tables.signed(-0.0) == "+0.000"
@@ -138,7 +138,7 @@ def test_words_of_numbers() -> None:
 # Results as files
 
 
-def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
+def test_the_error_names_a_missing_or_corrupt_result(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a/0/training\.json is missing"):
         results.load_runs(tmp_path, ["a"], [0])
     (tmp_path / "a" / "0").mkdir(parents=True)
@@ -149,18 +149,18 @@ def test_a_missing_or_damaged_result_is_named(tmp_path: Path) -> None:
         predictions.load(tmp_path, ["a"], [0])
 
 
-def test_runs_on_other_images_are_not_compared(tmp_path: Path) -> None:
+def test_runs_on_different_images_are_not_compared(tmp_path: Path) -> None:
     for model in MODELS[:2]:
         write_run(tmp_path, model, 0)
     path = tmp_path / "regularized" / "0" / "predictions.npz"
     names = ("probabilities", "labels", "shifted", "corrupted")
     arrays = dict(zip(names, datasets.load_examples(path, *names), strict=True))
     datasets.save_examples(path, **(arrays | {"labels": arrays["labels"][::-1]}))
-    with pytest.raises(UserError, match="regularized: its runs were tested on other images"):
+    with pytest.raises(UserError, match="regularized: not all runs were tested on the same images"):
         predictions.load(tmp_path, MODELS[:2], [0])
 
 
-def test_only_runs_that_are_asked_for_stay(tmp_path: Path) -> None:
+def test_results_of_other_runs_are_removed(tmp_path: Path) -> None:
     for run_folder in ("a/0", "a/1", "b/0"):
         (tmp_path / run_folder).mkdir(parents=True)
         (tmp_path / run_folder / "training.json").write_text("{}")
@@ -171,20 +171,20 @@ def test_only_runs_that_are_asked_for_stay(tmp_path: Path) -> None:
     )
 
 
-def test_what_no_run_has_made_stays(tmp_path: Path) -> None:
-    mine = [tmp_path / name for name in ("notes/today/notes.md", "b/0/notes.md", "b/notes.md")]
-    for path in (*mine, tmp_path / "b" / "0" / "training.json"):
+def test_files_that_no_run_wrote_are_kept(tmp_path: Path) -> None:
+    kept = [tmp_path / name for name in ("notes/today/notes.md", "b/0/notes.md", "b/notes.md")]
+    for path in (*kept, tmp_path / "b" / "0" / "training.json"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert results.remove_other_runs(tmp_path, ["a"], [0]) == [tmp_path / "b" / "0"]
-    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(mine)
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(kept)
 
 
 # The whole report
 
 
 def make_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
-    """Run the stage on what `made_up.checkout` laid out; return Markdown and HTML."""
+    """Run the stage in a folder that `fake_results.checkout` prepared; return Markdown and HTML."""
     monkeypatch.chdir(folder)
     report.main(ARGUMENTS)
     pages = (folder / "reports" / name for name in ("report.md", "report.html"))
@@ -192,18 +192,18 @@ def make_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str
     return markdown, html
 
 
-def test_a_folder_that_holds_no_results_keeps_what_it_holds(
+def test_a_folder_without_results_is_not_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the fuzzer found: called for a folder elsewhere, the script emptied it."""
+    """A bug that fuzzing found: given the path of another folder, the script emptied it."""
     checkout(tmp_path / "here", MODELS[:1], [0])
     monkeypatch.chdir(tmp_path / "here")
-    elsewhere = tmp_path / "all" / "of" / "mine"
-    elsewhere.mkdir(parents=True)
-    (elsewhere / "training.json").touch()
+    unrelated = tmp_path / "all" / "of" / "mine"
+    unrelated.mkdir(parents=True)
+    (unrelated / "training.json").touch()
     with pytest.raises(UserError):
         report.main([str(tmp_path / "all"), *ARGUMENTS[1:]])
-    assert (elsewhere / "training.json").exists()
+    assert (unrelated / "training.json").exists()
 
 
 @pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (8, 20)])
@@ -213,9 +213,9 @@ def test_any_number_of_models_and_seeds(
     checkout(tmp_path, MODELS[:models], list(range(seeds)))
     markdown, html = make_report(tmp_path, monkeypatch)
     outs = load_yaml(Path("dvc.yaml"))["stages"]["report"]
-    promised = {path for entry in outs["outs"] + outs["metrics"] for path in entry}
+    declared = {path for entry in outs["outs"] + outs["metrics"] for path in entry}
     written = {str(path) for path in Path("reports").rglob("*") if path.is_file()}
-    assert written == promised  # nothing more, and nothing is missing
+    assert written == declared
     assert html.count("<svg ") == len(list(Path("reports/figures").iterdir()))
     for page in (markdown, html):
         assert ("One seed." in page) == (seeds == 1)
@@ -226,7 +226,7 @@ def test_any_number_of_models_and_seeds(
         assert f"{seeds} seed{'s' * (seeds > 1)} ({listed})" in page
     compared = "regularized" in MODELS[:models]
     assert ('<th scope="row">regularized' in html) == compared
-    assert ("0.848 / 0.872" in html) == compared  # what the lesson reports of it
+    assert ("0.848 / 0.872" in html) == compared  # what the lesson reports for this model
     for page in (markdown, html):
         for model in MODELS[:models]:
             assert model in page
@@ -237,7 +237,7 @@ def test_any_number_of_models_and_seeds(
     assert list(json.loads(Path("reports/metrics.json").read_text())) == MODELS[:models]
 
 
-def test_without_robustness_the_rest_stands(
+def test_without_robustness_the_rest_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     checkout(tmp_path, MODELS[:2], [0, 1], n_corrupted=0)
@@ -247,7 +247,9 @@ def test_without_robustness_the_rest_stands(
     assert "degrades more gracefully" not in markdown
 
 
-def test_same_results_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_results_give_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contents = []
     for name in ("first", "a second folder"):
         (tmp_path / name).mkdir()
@@ -258,8 +260,8 @@ def test_same_results_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert contents[0] == contents[1]
 
 
-def test_the_verdicts_follow_the_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn the results round: what the page says turns round with them."""
+def test_verdicts_follow_from_the_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the results of two models are swapped, the verdicts are reversed."""
     checkout(tmp_path, MODELS[:2], [0, 1, 2])
     for seed in range(3):
         for model, train in (("baseline", 0.99), ("regularized", 0.5)):
@@ -289,27 +291,29 @@ def test_the_verdicts_follow_the_numbers(tmp_path: Path, monkeypatch: pytest.Mon
 def test_corruptions_as_a_table_by_hand(tmp_path: Path) -> None:
     for model in MODELS[:2]:
         write_run(tmp_path, model, 4)
-    found = predictions.load(tmp_path, MODELS[:2], [4])
+    predicted = predictions.load(tmp_path, MODELS[:2], [4])
     plain, augmented = {"flip": None, "translation": 0.0}, {"flip": "horizontal"}
-    table = predictions.corruption_table(found, [4], {"baseline": plain, "regularized": augmented})
+    table = predictions.corruption_table(
+        predicted, [4], {"baseline": plain, "regularized": augmented}
+    )
     assert len(table) == 2 * len(CORRUPTIONS) * 6
     assert set(table["seed"]) == {4}
-    one = table[(table["model"] == "regularized") & (table["corruption"] == "shear")]
+    shear = table[(table["model"] == "regularized") & (table["corruption"] == "shear")]
     number = list(CORRUPTIONS).index("shear")
     expected = [
-        found["regularized"].shifted[0, 4, 4].mean(),
-        *found["regularized"].corrupted[0, number].mean(axis=-1),
+        predicted["regularized"].correct_shifted[0, 4, 4].mean(),
+        *predicted["regularized"].correct_corrupted[0, number].mean(axis=-1),
     ]
-    assert one["accuracy"].tolist() == pytest.approx(expected)
+    assert shear["accuracy"].tolist() == pytest.approx(expected)
     assert table[table["matched"]]["corruption"].unique().tolist() == ["horizontal_flip"]
 
     errors = predictions.corruption_errors(table).set_index(["model", "corruption"])["error"]
     assert (errors["baseline"] == 1).all()
-    wrong = [
-        (~found[model].corrupted[0, number]).mean(axis=-1).sum()
+    error_sums = [
+        (~predicted[model].correct_corrupted[0, number]).mean(axis=-1).sum()
         for model in ("regularized", "baseline")
     ]
-    assert errors["regularized", "shear"] == pytest.approx(wrong[0] / wrong[1])
+    assert errors["regularized", "shear"] == pytest.approx(error_sums[0] / error_sums[1])
     held_out = [name for name in CORRUPTIONS if name != "horizontal_flip"]
     assert errors["regularized", "mCE, held out"] == pytest.approx(
         errors["regularized"][held_out].mean()
@@ -319,26 +323,26 @@ def test_corruptions_as_a_table_by_hand(tmp_path: Path) -> None:
     )
 
 
-def test_what_is_disputed_most_comes_first() -> None:
+def test_the_largest_disagreement_comes_first() -> None:
     labels = np.array([3, 3, 3])
 
-    def model(*of_label: float) -> predictions.Predictions:
+    def model(*label_probabilities: float) -> predictions.Predictions:
         probabilities = np.zeros((1, 3, 10), dtype=np.float32)
-        probabilities[0, :, 3] = of_label
-        probabilities[0, :, 5] = 1 - np.array(of_label)
+        probabilities[0, :, 3] = label_probabilities
+        probabilities[0, :, 5] = 1 - np.array(label_probabilities)
         none = np.zeros((1, 9, 9, N_CORRUPTED), dtype=bool)
         return predictions.Predictions(probabilities, labels, none, none)
 
-    found = {"a": model(0.9, 0.6, 0.1), "b": model(0.8, 0.1, 0.1)}
+    predicted = {"a": model(0.9, 0.6, 0.1), "b": model(0.8, 0.1, 0.1)}
     images = np.arange(3 * 28 * 28, dtype=np.uint32).reshape(3, 28, 28).astype(np.uint8)
-    shown = predictions.disputed(found, images, 2)
-    assert [one.index for one in shown] == [1, 0]
+    shown = predictions.largest_disagreements(predicted, images, 2)
+    assert [case.index for case in shown] == [1, 0]
     assert shown[0].label == "Dress"
     assert shown[0].predicted == {"a": ["Dress"], "b": ["Sandal"]}
     assert np.array_equal(shown[0].image, images[1])
 
 
-def test_class_changes_and_confusions_by_hand() -> None:
+def test_class_changes_and_confusion_matrices_by_hand() -> None:
     labels = np.array([0, 0, 1])
 
     def model(*predicted: int) -> predictions.Predictions:
@@ -347,11 +351,11 @@ def test_class_changes_and_confusions_by_hand() -> None:
             np.eye(10, dtype=np.float32)[list(predicted)][np.newaxis], labels, none, none
         )
 
-    found = {"a": model(0, 1, 1), "b": model(0, 0, 5)}
-    changes = predictions.class_changes(found, [7])
+    predicted = {"a": model(0, 1, 1), "b": model(0, 0, 5)}
+    changes = predictions.class_changes(predicted, [7])
     assert changes[changes["model"] == "b"]["change"].tolist() == [0.5, -1.0]  # two classes only
     assert set(changes["seed"]) == {7}
-    counts = predictions.confusions(found)
+    counts = predictions.confusion_matrices(predicted)
     assert counts["a"][0, 1] == counts["a"][0, 0] == counts["a"][1, 1] == 1
     table = predictions.confusion_table(counts)
     assert table["images"].sum() == 6
@@ -362,16 +366,16 @@ def test_class_changes_and_confusions_by_hand() -> None:
 # Files of examples
 
 
-def test_examples_are_refused_when_damaged(tmp_path: Path) -> None:
+def test_corrupt_examples_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "train.npz"
     datasets.save_examples(path, images=np.zeros((3, 28, 28), np.uint8), labels=np.arange(3))
     first = path.read_bytes()
     datasets.save_examples(path, images=np.zeros((3, 28, 28), np.uint8), labels=np.arange(3))
-    assert path.read_bytes() == first  # no date in it
+    assert path.read_bytes() == first  # contains no date
     for position in (len(first) // 2, 35):
-        damaged = bytearray(first)
-        damaged[position] ^= 0xFF
-        path.write_bytes(damaged)
+        corrupt = bytearray(first)
+        corrupt[position] ^= 0xFF
+        path.write_bytes(corrupt)
         with pytest.raises(UserError, match=r"train\.npz is corrupt"):
             datasets.load_examples(path, "images", "labels")
     path.write_bytes(first[:1000])
@@ -379,14 +383,14 @@ def test_examples_are_refused_when_damaged(tmp_path: Path) -> None:
         datasets.load_examples(path, "images", "labels")
 
 
-def test_arrays_that_could_run_code_are_refused(tmp_path: Path) -> None:
+def test_arrays_that_could_run_code_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "train.npz"
     np.savez(path, images=np.array([{"an": "object"}], dtype=object))
     with pytest.raises(UserError, match="allow_pickle"):
         datasets.load_examples(path, "images")
 
 
-def test_first_images_and_what_does_not_fit() -> None:
+def test_the_first_images_and_sizes_that_do_not_fit() -> None:
     images, labels = np.zeros((5, 28, 28), np.uint8), np.arange(5, dtype=np.uint8)
     few, their_labels = datasets.first(images, labels, 3, "data.train_size")
     assert len(few) == len(their_labels) == 3

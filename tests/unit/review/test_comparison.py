@@ -144,7 +144,7 @@ def quick_bootstrap(monkeypatch: pytest.MonkeyPatch) -> None:
     def quick(first: np.ndarray, second: np.ndarray) -> Interval:
         low, high = t_interval((first.astype(float) - second).mean(axis=1))
         decided = not low > 0 and not high < 0
-        return Interval(0, 0, 0) if decided else paired_bootstrap(first, second, draws=200)
+        return Interval(0, 0, 0) if decided else paired_bootstrap(first, second, n_resamples=200)
 
     monkeypatch.setattr(comparison, "paired_bootstrap", quick)
 

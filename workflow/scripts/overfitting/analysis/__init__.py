@@ -1,3 +1,3 @@
-"""What all runs say together: results and predictions read from files, intervals over seeds and
-images, the claims and their verdicts.
+"""Analysis of all runs: reads their results and predictions, computes confidence intervals over
+seeds and images, and tests the claims of the lesson that this project follows.
 """

@@ -1,25 +1,25 @@
-"""Claims that need models beside the two that are compared by default, and what to add."""
+"""Claims of the lesson that need more models or other settings than are compared by default."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class OtherClaim:
-    """A claim that needs models beside the lesson's two."""
+    """A claim that the two models compared by default cannot answer."""
 
     number: int
     claim: str
     entries: tuple[str, ...]
-    """Entries of `models` that shed light on it."""
+    """The entries of `models` in `params.yaml` that are needed to test it."""
     advice: str = ""
-    """What else there is to do."""
+    """What else is needed to test it; empty if nothing is."""
 
     def missing(self, compare: list[str]) -> list[str]:
         """Return the entries that are not in `compare`."""
         return [entry for entry in self.entries if entry not in compare]
 
 
-LONGER = "copies of both with `training: {epochs: 30}` and `{epochs: 60}`"
+MORE_EPOCHS = "copies of both with `training: {epochs: 30}` and `{epochs: 60}`"
 OTHER_CLAIMS = [
     OtherClaim(
         5,
@@ -30,7 +30,7 @@ OTHER_CLAIMS = [
         6,
         "More epochs help the regularized model, not the baseline.",
         ("baseline", "regularized"),
-        LONGER,
+        MORE_EPOCHS,
     ),
     OtherClaim(
         8,

@@ -1,4 +1,4 @@
-"""What the models predicted for each test image: read from the runs, as tables and as pairs."""
+"""Reads what the models predicted for each test image, and computes the tables about it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,30 +17,36 @@ from overfitting.evaluation.robustness import SHIFTS
 
 @dataclass(frozen=True)
 class Predictions:
-    """One model's predictions, over its seeds (S) and the test images (N, K of them corrupted)."""
+    """One model's predictions for all its seeds.
+
+    In the shapes below, S is the number of seeds, N the number of test images and K the number of
+    test images that were also shifted and corrupted (the first ones).
+    """
 
     probabilities: np.ndarray
-    """float32, S×N×10, in inference mode."""
+    """float32, S×N×10: class probabilities in inference mode."""
     labels: np.ndarray
-    """Whole numbers, N."""
-    shifted: np.ndarray
-    """Booleans, S×9×9×K: recognised when shifted; see `robustness.correct_when_shifted`."""
-    corrupted: np.ndarray
-    """Booleans, S×12×5×K: recognised when corrupted; see `robustness.correct_when_corrupted`."""
+    """Integers, N: the class of each image, 0 to 9."""
+    correct_shifted: np.ndarray
+    """Booleans, S×9×9×K: whether the shifted image is classified correctly; see
+    `robustness.correct_when_shifted`."""
+    correct_corrupted: np.ndarray
+    """Booleans, S×12×5×K: whether the corrupted image is classified correctly; see
+    `robustness.correct_when_corrupted`."""
 
     @property
-    def clean(self) -> np.ndarray:
-        """Booleans, S×K: recognised as it is, the shift by 0 pixels."""
-        return self.shifted[:, SHIFTS.index(0), SHIFTS.index(0)]
+    def correct_clean(self) -> np.ndarray:
+        """Booleans, S×K: whether the unchanged image is classified correctly."""
+        return self.correct_shifted[:, SHIFTS.index(0), SHIFTS.index(0)]
 
     @property
     def predicted(self) -> np.ndarray:
-        """The most probable class, S×N."""
+        """Integers, S×N: the most probable class."""
         return self.probabilities.argmax(axis=2)
 
     @property
-    def recognised(self) -> np.ndarray:
-        """Booleans, S×N: the most probable class is the label."""
+    def correct(self) -> np.ndarray:
+        """Booleans, S×N: whether the most probable class is the label."""
         return self.predicted == self.labels
 
 
@@ -51,20 +57,23 @@ class Disagreement:
     image: np.ndarray
     """uint8, 28×28."""
     index: int
-    """Its place in the test set, from 0."""
+    """Its index in the test set, from 0."""
     label: str
-    """The class that the data set gives it."""
+    """The name of its class in the data set."""
     predicted: dict[str, list[str]]
-    """From a model's name to the class that each of its seeds predicts."""
+    """By model, the name of the class that the network of each seed predicts."""
 
 
 def load(folder: Path, models: Iterable[str], seeds: list[int]) -> dict[str, Predictions]:
-    """Read `MODEL/SEED/predictions.npz` of each model and seed; by model, in the order given.
+    """Read `MODEL/SEED/predictions.npz` in `folder` for each model and seed.
+
+    Returns:
+        The predictions by model, in the order of `models`.
 
     Raises:
         UserError: a file is missing or corrupt, or the runs were tested on different images.
     """
-    found: dict[str, Predictions] = {}
+    predictions: dict[str, Predictions] = {}
     for model in models:
         runs = []
         for seed in seeds:
@@ -72,74 +81,90 @@ def load(folder: Path, models: Iterable[str], seeds: list[int]) -> dict[str, Pre
             try:
                 runs.append(load_examples(path, "probabilities", "labels", "shifted", "corrupted"))
             except FileNotFoundError:
-                raise UserError(f"{path} is missing; run `dvc repro` to make it again") from None
+                raise UserError(f"{path} is missing; run `dvc repro` to create it") from None
         probabilities, labels, shifted, corrupted = zip(*runs, strict=True)
-        first = next(iter(found.values())).labels if found else labels[0]
-        if not all(np.array_equal(first, others) for others in labels):
+        first_labels = next(iter(predictions.values())).labels if predictions else labels[0]
+        if not all(np.array_equal(first_labels, run_labels) for run_labels in labels):
             raise UserError(
-                f"{folder / model}: its runs were tested on other images than those before; "
+                f"{folder / model}: not all runs were tested on the same images; "
                 "run `dvc repro` to evaluate them again"
             )
-        found[model] = Predictions(
-            np.stack(probabilities), first, np.stack(shifted), np.stack(corrupted)
+        predictions[model] = Predictions(
+            np.stack(probabilities), first_labels, np.stack(shifted), np.stack(corrupted)
         )
-    return found
+    return predictions
 
 
-def disputed(found: dict[str, Predictions], images: np.ndarray, count: int) -> list[Disagreement]:
-    """Return the test images on which the models disagree most, most first.
+def largest_disagreements(
+    predictions: dict[str, Predictions], images: np.ndarray, count: int
+) -> list[Disagreement]:
+    """Return the test images on which the models disagree most, in descending order.
 
-    Disagreement is how far the models lie apart in the probability of the label, averaged over
-    the seeds: the largest minus the smallest.
+    The disagreement on an image is the difference between the largest and the smallest probability
+    that any model gives to the label, each averaged over the seeds of the model.
 
     Args:
+        predictions: by model, as `load` returns them.
         images: uint8, N×28×28, the test images.
-        count: how many at most.
+        count: how many images to return; all if there are fewer.
     """
-    labels = next(iter(found.values())).labels
-    of_label = np.stack(
+    labels = next(iter(predictions.values())).labels
+    label_probabilities = np.stack(
         [
-            one.probabilities[:, np.arange(len(labels)), labels].mean(axis=0)
-            for one in found.values()
+            of_model.probabilities[:, np.arange(len(labels)), labels].mean(axis=0)
+            for of_model in predictions.values()
         ]
     )
-    apart = of_label.max(axis=0) - of_label.min(axis=0)
+    disagreement = label_probabilities.max(axis=0) - label_probabilities.min(axis=0)
     return [
         Disagreement(
             image=images[index],
             index=int(index),
             label=CLASSES[labels[index]],
             predicted={
-                model: [CLASSES[number] for number in one.predicted[:, index]]
-                for model, one in found.items()
+                model: [CLASSES[number] for number in of_model.predicted[:, index]]
+                for model, of_model in predictions.items()
             },
         )
-        for index in np.argsort(-apart, kind="stable")[:count]
+        for index in np.argsort(-disagreement, kind="stable")[:count]
     ]
 
 
-def shift_maps(found: dict[str, Predictions]) -> dict[str, np.ndarray]:
-    """Return each model's accuracy by shift, 9×9 (down, to the right), mean over the seeds."""
-    return {model: one.shifted.mean(axis=(0, 3)) for model, one in found.items()}
+def shift_maps(predictions: dict[str, Predictions]) -> dict[str, np.ndarray]:
+    """Return by model its accuracy for each shift, the mean over its seeds.
+
+    Returns:
+        Shares, 9×9: rows are shifts down, columns shifts to the right, both from -4 to 4 pixels.
+    """
+    return {
+        model: of_model.correct_shifted.mean(axis=(0, 3)) for model, of_model in predictions.items()
+    }
 
 
 def corruption_table(
-    found: dict[str, Predictions], seeds: list[int], augmentations: dict[str, dict[str, Any]]
+    predictions: dict[str, Predictions],
+    seeds: list[int],
+    augmentations: dict[str, dict[str, Any]],
 ) -> pd.DataFrame:
     """Return a row per model, seed, corruption and severity: accuracy, and whether it is matched.
 
-    Severity 0 stands for the same images as they are. `matched` says that the model's own
-    augmentation (the key of `params.yaml`) showed it such images in training. Without corrupted
-    images there is no row.
+    Severity 0 stands for the same images without corruption. `matched` is true where the model's
+    augmentation generates such images in training. Without corrupted images the table has no rows.
+
+    Args:
+        predictions: by model, as `load` returns them.
+        seeds: the seeds of each model, in the order of its predictions.
+        augmentations: by model, the value of its key `augmentation` in `params.yaml`.
     """
     names = ["model", "seed", "corruption", "severity"]
-    if not next(iter(found.values())).corrupted.shape[-1]:
+    if not next(iter(predictions.values())).correct_corrupted.shape[-1]:
         return pd.DataFrame(columns=[*names, "accuracy", "matched"])
     tables = []
-    for model, one in found.items():
-        corrupted = one.corrupted.mean(axis=-1)
+    for model, of_model in predictions.items():
+        corrupted = of_model.correct_corrupted.mean(axis=-1)
         clean = np.broadcast_to(
-            one.clean.mean(axis=-1)[:, np.newaxis, np.newaxis], (*corrupted.shape[:2], 1)
+            of_model.correct_clean.mean(axis=-1)[:, np.newaxis, np.newaxis],
+            (*corrupted.shape[:2], 1),
         )
         accuracy = np.concatenate([clean, corrupted], axis=2)
         index = pd.MultiIndex.from_product(
@@ -155,10 +180,10 @@ def corruption_table(
 
 
 def corruption_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model and corruption: the error relative to the first model's.
+    """Return a row per model and corruption: the corruption error relative to the first model.
 
-    The rows `mCE` hold the mean over all corruptions, `mCE, held out` the mean over those that
-    neither the model nor the first one met in training.
+    The rows `mCE` hold the mean over all corruptions, the rows `mCE, held out` the mean over those
+    that are matched neither for the model nor for the first one.
 
     Args:
         table: as `corruption_table` returns it.
@@ -166,58 +191,68 @@ def corruption_errors(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["model", "corruption", "error", "matched"]
     if table.empty:
         return pd.DataFrame(columns=columns)
-    damaged = table[table["severity"] > 0]
-    errors = 1 - damaged.pivot_table(
+    corrupted = table[table["severity"] > 0]
+    errors = 1 - corrupted.pivot_table(
         index=["model", "corruption"], columns="severity", values="accuracy", sort=False
     )
-    matched = damaged.groupby(["model", "corruption"])["matched"].first()
+    matched = corrupted.groupby(["model", "corruption"])["matched"].first()
     first = table["model"].iloc[0]
     rows: list[tuple[str, str, float, bool]] = []
     for model in table["model"].unique():
-        met = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
+        own_matched = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
         error = {
             name: metrics.corruption_error(
                 errors.loc[(model, name)].to_numpy(), errors.loc[(first, name)].to_numpy()
             )
             for name in CORRUPTIONS
         }
-        held_out = [name for name in CORRUPTIONS if not (met[name] or matched[(first, name)])]
-        rows += [(model, name, error[name], met[name]) for name in CORRUPTIONS]
-        for name, over in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
-            rows.append((model, name, float(np.mean([error[one] for one in over])), False))
+        held_out = [
+            name for name in CORRUPTIONS if not (own_matched[name] or matched[(first, name)])
+        ]
+        rows += [(model, name, error[name], own_matched[name]) for name in CORRUPTIONS]
+        for mean_name, names in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
+            rows.append((model, mean_name, float(np.mean([error[name] for name in names])), False))
     return pd.DataFrame(rows, columns=columns)
 
 
-def reliability_table(found: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
-    """Return a row per model, seed and bin: `measures.reliability` of the test images."""
+def reliability_table(predictions: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
+    """Return a row per model, seed and bin: `metrics.reliability` of the test images."""
     return pd.concat(
         [
-            metrics.reliability(probabilities, one.labels)
+            metrics.reliability(probabilities, of_model.labels)
             .rename_axis("bin")
             .reset_index()
             .assign(model=model, seed=seed)
-            for model, one in found.items()
-            for seed, probabilities in zip(seeds, one.probabilities, strict=True)
+            for model, of_model in predictions.items()
+            for seed, probabilities in zip(seeds, of_model.probabilities, strict=True)
         ],
         ignore_index=True,
     )
 
 
-def confusions(found: dict[str, Predictions]) -> dict[str, np.ndarray]:
-    """Return each model's counts by actual and predicted class, 10×10, mean over the seeds."""
+def confusion_matrices(predictions: dict[str, Predictions]) -> dict[str, np.ndarray]:
+    """Return by model its confusion matrix, the mean over its seeds.
+
+    Returns:
+        Numbers of images, 10×10: rows are actual classes, columns predicted classes.
+    """
     return {
         model: np.mean(
-            [metrics.confusion(p, one.labels, len(CLASSES)) for p in one.probabilities], axis=0
+            [
+                metrics.confusion(probabilities, of_model.labels, len(CLASSES))
+                for probabilities in of_model.probabilities
+            ],
+            axis=0,
         )
-        for model, one in found.items()
+        for model, of_model in predictions.items()
     }
 
 
 def confusion_table(counts: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Return a row per model, actual and predicted class: `images`, the mean count.
+    """Return a row per model, actual class and predicted class: `images`, the mean count.
 
     Args:
-        counts: as `confusions` returns them.
+        counts: as `confusion_matrices` returns them.
     """
     index = pd.MultiIndex.from_product(
         [list(counts), CLASSES, CLASSES], names=["model", "actual", "predicted"]
@@ -225,21 +260,24 @@ def confusion_table(counts: dict[str, np.ndarray]) -> pd.DataFrame:
     return pd.Series(np.ravel(list(counts.values())), index, name="images").reset_index()
 
 
-def class_changes(found: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
-    """Return a row per model, seed and class: how much more accurate it is than the first model.
+def class_changes(predictions: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
+    """Return a row per model, seed and class: `change`, the difference to the first model.
 
-    The change is a share, against the first model with the same seed: 0 for the first itself. A
-    class without test images has no row.
+    This is the accuracy on the class minus that of the first model with the same seed, as a share;
+    0 for the first model itself. A class without test images has no row.
     """
 
-    def accuracies(one: Predictions) -> np.ndarray:
+    def accuracies(of_model: Predictions) -> np.ndarray:
         return np.stack(
-            [metrics.per_class_accuracy(p, one.labels, len(CLASSES)) for p in one.probabilities]
+            [
+                metrics.per_class_accuracy(probabilities, of_model.labels, len(CLASSES))
+                for probabilities in of_model.probabilities
+            ]
         )
 
-    first = accuracies(next(iter(found.values())))
+    first = accuracies(next(iter(predictions.values())))
     index = pd.MultiIndex.from_product(
-        [list(found), seeds, CLASSES], names=["model", "seed", "class_name"]
+        [list(predictions), seeds, CLASSES], names=["model", "seed", "class_name"]
     )
-    changes = np.stack([accuracies(one) - first for one in found.values()])
+    changes = np.stack([accuracies(of_model) - first for of_model in predictions.values()])
     return pd.Series(changes.ravel(), index, name="change").dropna().reset_index()

@@ -1,4 +1,4 @@
-"""From the runs' results to the tables of the report: pure functions on data frames."""
+"""Reads the results of the runs and computes the tables of the report from them."""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +11,25 @@ from overfitting.common.files import PARTIAL, read_record
 
 from .statistics import t_interval
 
-# What the lesson prints in "Reading the Results", by the name of the model here. Its table
-# shows the second gap without its sign.
-LESSON = {
+# What the lesson that this project follows prints in its section "Reading the Results", by the
+# name of the model in this project. The lesson's table shows the second gap without its sign.
+LESSON_RESULTS = {
     "baseline": {"train_accuracy": 0.949, "test_accuracy": 0.883, "gap": 0.066},
     "regularized": {"train_accuracy": 0.848, "test_accuracy": 0.872, "gap": -0.024},
 }
 
-FILES_OF_A_RUN = ["training.json", "evaluation.json", "predictions.npz", "augmented.npz"]
+RUN_FILES = ["training.json", "evaluation.json", "predictions.npz", "augmented.npz"]
+
+CURVES = ["accuracy", "loss", "val_accuracy", "val_loss"]
+"""What Keras records after each epoch, by the names that Keras gives it."""
 
 
 def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[str, Any]]:
-    """Read `MODEL/SEED/training.json` and `evaluation.json` for each model and seed.
+    """Read `training.json` and `evaluation.json` in `folder`/MODEL/SEED for each model and seed.
 
     Returns:
-        A dictionary per run with `model`, `seed` and the contents of both files, in the order
-        of `models`, then of `seeds`.
+        A dictionary per run with `model`, `seed` and the contents of both files, in the order of
+        `models`, then of `seeds`.
 
     Raises:
         UserError: a file is missing or corrupt.
@@ -42,32 +45,38 @@ def load_runs(folder: Path, models: list[str], seeds: list[int]) -> list[dict[st
 
 
 def remove_other_runs(folder: Path, models: list[str], seeds: list[int]) -> list[Path]:
-    """Remove the results of runs that are no longer asked for, and return their folders.
+    """Remove the results of all runs but those of `models` and `seeds`; return their folders.
 
-    DVC watches `folder` as a whole, so what a removed model or seed left there would count as
-    a change of it. Nothing is lost: DVC's cache keeps every result that it recorded, and what no
-    run makes is left alone.
+    The whole `folder` is a dependency of the stage `report`, so the results of a model or seed that
+    was removed from `compare` or `seeds` would change the hash of that dependency. Nothing is lost:
+    DVC's cache keeps every result that DVC recorded, and files that no run writes are not touched.
     """
     wanted = {folder / model / str(seed) for model in models for seed in seeds}
-    names = [pattern for name in FILES_OF_A_RUN for pattern in (name, f"{PARTIAL}*-{name}")]
-    made = [path for name in names for path in folder.glob(f"*/*/{name}")]
-    others = sorted({path.parent for path in made} - wanted)
-    for path in made:
-        if path.parent in others:
+    names = [pattern for name in RUN_FILES for pattern in (name, f"{PARTIAL}*-{name}")]
+    result_files = [path for name in names for path in folder.glob(f"*/*/{name}")]
+    unwanted = sorted({path.parent for path in result_files} - wanted)
+    for path in result_files:
+        if path.parent in unwanted:
             path.unlink()
-    for run in others:
-        for holder in (run, run.parent):
-            if not any(holder.iterdir()):
-                holder.rmdir()
-    return others
+    for run_folder in unwanted:
+        for emptied in (run_folder, run_folder.parent):
+            if not any(emptied.iterdir()):
+                emptied.rmdir()
+    return unwanted
 
 
 def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return a row per run: accuracies and losses on each set, gaps, scores, epochs.
+    """Return a row per run: accuracies and losses on each set, gaps, scores and epochs.
 
-    `gap` is A(train) - A(test), both of the final weights in inference mode. `lesson_gap` is
-    what Keras printed for the last epoch, minus A(test). `mode_bias` is A(train) minus what
-    Keras printed: how far the two ways of taking training accuracy differ. Signed, as shares.
+    With A the accuracy of the final weights in inference mode, and "printed" the training accuracy
+    that Keras printed for the last epoch:
+
+    - `gap` is A(train) - A(test);
+    - `lesson_gap`, the gap as the lesson computes it, is printed - A(test);
+    - `mode_bias`, the difference between the two training accuracies, is A(train) - printed.
+
+    All are signed, as shares. `corrupted_accuracy` is the mean over all corruptions and
+    severities, NaN if there were no corrupted images.
     """
     rows = []
     for run in runs:
@@ -86,7 +95,7 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
                 "whole_test_accuracy": run["whole_test"]["accuracy"],
                 "ece": run["calibration"]["ece"],
                 "brier": run["calibration"]["brier"],
-                "corrupted_accuracy": _mean_corrupted(run["robustness"]),
+                "corrupted_accuracy": _mean_corrupted_accuracy(run["robustness"]),
                 "gap": train - test,
                 "printed_train_accuracy": printed,
                 "lesson_gap": printed - test,
@@ -98,26 +107,30 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _mean_corrupted(robustness: dict[str, Any] | None) -> float:
+def _mean_corrupted_accuracy(robustness: dict[str, Any] | None) -> float:
     return float(np.mean([*robustness["corruptions"].values()])) if robustness else float("nan")
 
 
 def gap_table(runs: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model, in the order of `runs`: means over its seeds.
+    """Return a row per model, in the order of `runs`: the means over its seeds.
 
-    Adds `seeds`, their number; `gap_sd`, the standard deviation of the gap (n - 1); `gap_low`
-    and `gap_high`, its 95 % t-interval (all three NaN with one seed); and, as a reference,
-    what the lesson prints for this model (NaN where it has none).
+    Further columns: `seeds`, their number; `gap_sd`, the sample standard deviation of the gap
+    (n - 1 degrees of freedom); `gap_low` and `gap_high`, the 95 % t-interval of the gap (these
+    three are NaN with one seed); and `reported_*`, for reference, what the lesson reports for this
+    model (NaN if it does not have the model).
+
+    Args:
+        runs: as `runs_table` returns it.
     """
     rows = []
-    for model, of_model in runs.groupby("model", sort=False):
-        low, high = t_interval(of_model["gap"].to_numpy())
-        lesson = LESSON.get(str(model), {})
+    for model, model_runs in runs.groupby("model", sort=False):
+        low, high = t_interval(model_runs["gap"].to_numpy())
+        lesson = LESSON_RESULTS.get(str(model), {})
         rows.append(
-            {"model": model, "seeds": len(of_model)}
-            | of_model.drop(columns=["model", "seed"]).mean().to_dict()
-            | {"gap_sd": of_model["gap"].std(ddof=1), "gap_low": low, "gap_high": high}
-            | {f"reported_{name}": lesson.get(name) for name in LESSON["baseline"]}
+            {"model": model, "seeds": len(model_runs)}
+            | model_runs.drop(columns=["model", "seed"]).mean().to_dict()
+            | {"gap_sd": model_runs["gap"].std(ddof=1), "gap_low": low, "gap_high": high}
+            | {f"reported_{name}": lesson.get(name) for name in LESSON_RESULTS["baseline"]}
         )
     return pd.DataFrame(rows)
 
@@ -125,8 +138,11 @@ def gap_table(runs: pd.DataFrame) -> pd.DataFrame:
 def curves_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
     """Return a row per run and epoch: `accuracy`, `loss`, `val_accuracy`, `val_loss`, `gap`.
 
-    The gap per epoch is training minus validation accuracy as Keras prints them, that is,
-    training accuracy with dropout and augmentation active.
+    `gap` is training minus validation accuracy as Keras prints them, that is, training accuracy
+    with dropout and augmentation active.
+
+    Args:
+        runs: as `load_runs` returns them.
     """
     tables = []
     for run in runs:
@@ -138,13 +154,13 @@ def curves_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)[["model", "seed", "epoch", *CURVES, "gap"]]
 
 
-CURVES = ["accuracy", "loss", "val_accuracy", "val_loss"]
-
-
 def metrics(gaps: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Return the few numbers for `dvc metrics diff`: per model, four decimals, signed.
+    """Return by model the main numbers, for `dvc metrics diff`; signed, with four decimals.
 
-    What is not known (the spread over a single seed, say) is None: JSON has no NaN.
+    Unknown values, such as the spread over a single seed, are None, because JSON has no NaN.
+
+    Args:
+        gaps: as `gap_table` returns it.
     """
     names = ["train_accuracy", "val_accuracy", "test_accuracy", "gap", "gap_sd", "lesson_gap"]
     names += ["test_loss", "ece", "corrupted_accuracy", "epochs_run"]
@@ -157,7 +173,7 @@ def metrics(gaps: pd.DataFrame) -> dict[str, dict[str, float | None]]:
 
 
 def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over the seeds, a row per model, set and epoch, for `dvc plots`.
+    """Return a row per model, set and epoch, for `dvc plots`: the means over the seeds.
 
     Args:
         curves: as `curves_table` returns it.
@@ -179,11 +195,19 @@ def mean_curves(curves: pd.DataFrame) -> pd.DataFrame:
 def augmented_images(
     folder: Path, runs: list[dict[str, Any]]
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return original images and draws of each augmentation, by the models that share it.
+    """Return original images and random augmentations of them, once for each augmentation in use.
 
-    Where no model augments, the first one stands there, with images that do not change.
+    Models with the same augmentation are represented by the first of them. If no model uses
+    augmentation, the first model is returned, whose images do not change.
+
+    Returns:
+        By model, the original images (uint8, N×28×28) and the augmented ones (uint8,
+        N×draws×28×28).
+
+    Raises:
+        UserError: a file is corrupt.
     """
-    shown = {}
+    augmented = {}
     settings: list[Any] = []
     for run in [run for run in runs if any(run["augmentation"].values())] or runs[:1]:
         if run["augmentation"] not in settings:
@@ -191,21 +215,20 @@ def augmented_images(
             images, draws = load_examples(
                 folder / run["model"] / str(run["seed"]) / "augmented.npz", "images", "draws"
             )
-            shown[run["model"]] = (images, draws)
-    return shown
+            augmented[run["model"]] = (images, draws)
+    return augmented
 
 
 def lowest_val_loss(curves: pd.DataFrame) -> pd.Series:
-    """Return, by model, the epoch at which the mean validation loss of its seeds is lowest.
+    """Return by model the epoch, from 1, with the lowest validation loss, averaged over the seeds.
 
-    From the next epoch on it rises, if there is a next one. Epochs that not every seed reached
-    do not count.
+    Epochs that not all seeds of the model reached are ignored.
 
     Args:
         curves: as `curves_table` returns it.
     """
     epochs = {}
-    for model, of_model in curves.groupby("model", sort=False):
-        wide = of_model.pivot(index="epoch", columns="seed", values="val_loss").dropna()
-        epochs[model] = wide.mean(axis="columns").idxmin()
+    for model, model_curves in curves.groupby("model", sort=False):
+        losses = model_curves.pivot(index="epoch", columns="seed", values="val_loss").dropna()
+        epochs[model] = losses.mean(axis="columns").idxmin()
     return pd.Series(epochs).astype(int)

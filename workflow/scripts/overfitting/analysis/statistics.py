@@ -1,4 +1,4 @@
-"""Intervals over seeds and images, and tests of two models on the same images."""
+"""Confidence intervals over seeds and images, and a paired test of two models."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import scipy.stats
 
 
 class Interval(NamedTuple):
-    """An estimate and its interval, all in the units of what is estimated."""
+    """An estimate and the bounds of its confidence interval, all in the same unit."""
 
     estimate: float
     low: float
@@ -21,8 +21,8 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
     freedom (Student, "The probable error of a mean", Biometrika 1908).
 
     Returns:
-        The two bounds, in the units of `values`; NaN with fewer than two values, which say
-        nothing about the spread.
+        The lower and upper bound, in the units of `values`. Both are NaN with fewer than two
+        values, from which the spread cannot be estimated.
     """
     values = np.asarray(values, dtype=np.float64)
     if len(values) < 2:
@@ -35,47 +35,54 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
 def paired_bootstrap(
     first: np.ndarray,
     second: np.ndarray,
-    draws: int = 2000,
+    n_resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Interval:
     """Return the mean of `first` - `second` with a percentile bootstrap interval.
 
-    Each draw takes seeds and, independently, images with replacement; the images drawn are the
-    same for all seeds, as all models answered the same ones. (Efron, "Bootstrap methods", Annals
-    of Statistics 1979; for rows and columns: Owen, "The pigeonhole bootstrap", Annals of Applied
-    Statistics 2007.)
+    Each resample draws seeds and, independently of them, images, both with replacement. The same
+    images are drawn for all seeds, as all networks are tested on the same images. (Efron,
+    "Bootstrap methods", Annals of Statistics 1979; for rows and columns: Owen, "The pigeonhole
+    bootstrap", Annals of Applied Statistics 2007.)
 
-    Seeds and images are assumed to be independent samples of all that could have been taken. With
-    one seed only images vary, so how far other seeds would differ is not in the interval. With a
-    few it is too narrow where seeds differ more than chance in the images explains: at worst, the
-    95 % interval of three is their range, which covers the truth with 75 % (1 - 2/2³).
+    Seeds and images are assumed to be independent random samples. With one seed only the images
+    vary, so the interval does not include the variation between seeds. With a few seeds it is too
+    narrow if they differ by more than the sampling of images explains: in the worst case, the 95 %
+    interval of three seeds is their range, which covers the true value with a probability of 75 %
+    (1 - 2/2³).
 
     Args:
-        first: seeds×images, any numbers: whether right (0 or 1), or a mean per image.
-        second: the same of another model, with the same seeds and images.
-        draws: how many; with 2,000, a bound's own standard error is about 1.5 % of the width.
-        confidence: 0 to 1.
-        seed: of the draws. The same seed gives the same interval.
+        first: seeds×images, any numbers, such as 1 for a correct prediction and 0 for a wrong one,
+            or a mean per image.
+        second: the same for another model, with the same seeds and images.
+        n_resamples: how many resamples to draw. With 2,000, the standard error of a bound is about
+            1.5 % of the width of the interval.
+        confidence: the confidence level, 0 to 1.
+        seed: seed of the random draws. The same seed gives the same interval.
 
     Raises:
-        ValueError: the two differ in shape, are empty or not two-dimensional.
+        ValueError: the two differ in shape, are empty or are not two-dimensional.
     """
     first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
     if first.shape != second.shape or first.ndim != 2 or first.size == 0:
         raise ValueError(
-            f"two arrays of seeds×images are needed, alike: not {first.shape} and {second.shape}"
+            "expected two arrays of the same shape, seeds×images, neither of them empty; "
+            f"got {first.shape} and {second.shape}"
         )
     difference = first - second
     random = np.random.default_rng(seed)
 
-    def times_drawn(count: int) -> np.ndarray:
-        """How often each of `count` is drawn: multinomial."""
-        # As floats, for BLAS: it is fast, and exact in any order for whole numbers.
+    def resampled_counts(count: int) -> np.ndarray:
+        """Draw `count` times from `count` items; return how often each item is drawn."""
+        # Floats, so that the products below use BLAS, which is fast. Sums of whole numbers are
+        # exact as floats, whatever the order in which BLAS adds them up.
         return np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
 
     seeds, images = difference.shape
-    sums = [times_drawn(seeds) @ difference @ times_drawn(images) for _ in range(draws)]
+    sums = [
+        resampled_counts(seeds) @ difference @ resampled_counts(images) for _ in range(n_resamples)
+    ]
     tail = (1 - confidence) / 2
     low, high = np.quantile(sums, [tail, 1 - tail]) / difference.size
     return Interval(float(difference.mean()), float(low), float(high))
@@ -84,43 +91,43 @@ def paired_bootstrap(
 def paired_interval(first: np.ndarray, second: np.ndarray) -> Interval:
     """Return the mean of `first` - `second` with a 95 % interval over seeds and images.
 
-    The wider of `paired_bootstrap` and of the t-interval over the seeds on either side: with a
-    few seeds the bootstrap alone is too narrow, and the t-interval alone leaves out the images.
-    With one seed it is the bootstrap over the images.
+    Each bound is the wider one of `paired_bootstrap` and of the t-interval over the seeds: with a
+    few seeds the bootstrap alone is too narrow, and the t-interval alone ignores the sampling of
+    images. With one seed it is the bootstrap over the images.
 
     Args:
         first: seeds×images, as `paired_bootstrap` takes it.
-        second: the same of another model.
+        second: the same for another model.
 
     Raises:
         ValueError: as `paired_bootstrap`.
     """
-    over_both = paired_bootstrap(first, second)
+    bootstrap = paired_bootstrap(first, second)
     low, high = t_interval((np.asarray(first, float) - np.asarray(second, float)).mean(axis=1))
     return Interval(
-        over_both.estimate,
-        float(np.fmin(over_both.low, low)),  # leaves out NaN, the t-interval of one seed
-        float(np.fmax(over_both.high, high)),
+        bootstrap.estimate,
+        float(np.fmin(bootstrap.low, low)),  # ignores NaN, the t-interval of one seed
+        float(np.fmax(bootstrap.high, high)),
     )
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the exact two-sided p-value that two models are right equally often.
+    """Return the two-sided p-value of McNemar's exact test that two models are equally accurate.
 
-    Of the images that only one model recognises, each is as likely to be the one model's as the
-    other's if they are equally good: a binomial test with probability 1/2 (McNemar, "Note on the
-    sampling error of the difference between correlated proportions", Psychometrika 1947; for
-    classifiers: Dietterich, "Approximate statistical tests for comparing supervised
-    classification learning algorithms", Neural Computation 1998). Images are assumed to be
-    independent. It compares two trained networks, one seed each, and says nothing about other
-    seeds.
+    Only the images that exactly one of the models classifies correctly count. If the models are
+    equally accurate, each of these images is as likely to be classified correctly by the one model
+    as by the other: a binomial test with probability 1/2 (McNemar, "Note on the sampling error of
+    the difference between correlated proportions", Psychometrika 1947; for classifiers:
+    Dietterich, "Approximate statistical tests for comparing supervised classification learning
+    algorithms", Neural Computation 1998). Images are assumed to be independent. The test compares
+    two trained networks, one seed each, and says nothing about other seeds.
 
     Args:
-        first: whether each image is recognised, N booleans.
-        second: the same of another model, on the same images.
+        first: whether each image is classified correctly, N booleans.
+        second: the same for another model, on the same images.
 
     Returns:
-        0 to 1; 1 if the models are right on the same images.
+        0 to 1; 1 if both models are correct on exactly the same images.
     """
     first, second = np.asarray(first, dtype=bool), np.asarray(second, dtype=bool)
     only_first, only_second = int(np.sum(first & ~second)), int(np.sum(~first & second))

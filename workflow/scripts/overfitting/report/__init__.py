@@ -1,1 +1,1 @@
-"""The report: tables, figures, and the page around them."""
+"""The report: its tables, its figures, and the Markdown and HTML pages that show them."""

@@ -1,4 +1,4 @@
-"""Results in, Markdown out, through a template; and that Markdown as one HTML page."""
+"""Renders the report as Markdown from a template, and converts the Markdown to one HTML page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,15 +19,18 @@ from .tables import markdown_table
 
 SVG = "http://www.w3.org/2000/svg"
 
-ElementTree.register_namespace("", SVG)  # HTML knows <svg>, but not <ns0:svg>
+ElementTree.register_namespace("", SVG)  # HTML has <svg>, but not <ns0:svg>
 ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
 
 
 def render(template: Path, **context: Any) -> str:
-    """Fill a Jinja2 template; the same text for the same context.
+    """Return a rendered Jinja2 template.
 
-    What goes into a template called `….html.j2` is escaped. Templates can use the filter
+    Values are escaped in templates whose name ends in `.html.j2`. Templates can use the filter
     `markdown_table`.
+
+    Raises:
+        jinja2.TemplateError: the template is missing, has a syntax error or uses an undefined name.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(template.parent),
@@ -41,38 +44,38 @@ def render(template: Path, **context: Any) -> str:
     return environment.get_template(template.name).render(**context)
 
 
-def page(markdown: str, folder: Path, template: Path) -> str:
-    """Convert Markdown (CommonMark with tables) to one HTML page that needs no other file.
+def html_page(markdown: str, folder: Path, template: Path) -> str:
+    """Convert Markdown (CommonMark with tables) to one self-contained HTML page.
 
-    Headings get the ids that GitHub gives them, so that a link to `#slug` works on both. An
-    image becomes a figure: the SVG itself with the alternative text as its name, and the same
-    text below it for the eye. Tables scroll within the page, the first cell of a row being its
-    header. HTML in the Markdown is shown as text. Other links stay as they are.
+    Headings get the same ids as on GitHub, so that a link to `#slug` works in both places. An
+    image becomes a figure: the inline SVG, with the alternative text as its accessible name and as
+    its visible caption. Tables scroll within the page; the first cell of each row is its header.
+    HTML in the Markdown is shown as text. Links are not changed.
 
     Args:
-        markdown: the text; its one heading of level 1 is the page's title.
-        folder: where the paths of the images, all of them SVG files, start.
-        template: the page around it, a Jinja2 template. It gets `title`, `contents` (the
-            headings of level 2) and, as HTML, `introduction` (what stands before the first of
-            these) and `body` (the rest).
+        markdown: the text; its only heading of level 1 is the title of the page.
+        folder: the folder that the paths of the images, all of them SVG files, are relative to.
+        template: the Jinja2 template of the page. It gets `title`, `contents` (the headings of
+            level 2) and, as HTML, `introduction` (everything before the first of these headings)
+            and `body` (the rest).
 
     Raises:
-        UserError: a figure is missing or no SVG, an image is not alone in its paragraph, or the
-            headings of level 1 are not one.
+        UserError: a figure is missing or not an SVG file, an image is not alone in its paragraph,
+            or there is not exactly one heading of level 1.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
-    headings = _name_headings(tokens)
+    headings = _add_heading_ids(tokens)
     titles = [heading for heading in headings if heading.tag == "h1"]
     if len(titles) != 1:
         raise UserError(
-            f"the Markdown has {len(titles)} headings of level 1 (#); a page needs one, its title"
+            f"the Markdown has {len(titles)} headings of level 1 (#); expected one, the title"
         )
-    _show_figures(tokens, folder)
-    tokens = _accessible_tables(tokens)
-    first = next((place for place, token in enumerate(tokens) if token.tag == "h2"), len(tokens))
+    _embed_figures(tokens, folder)
+    tokens = _make_tables_accessible(tokens)
+    first = next((index for index, token in enumerate(tokens) if token.tag == "h2"), len(tokens))
     introduction, body = (
-        # The parser escapes what people wrote; the figures are ours, escaped by matplotlib.
+        # The parser has escaped all text, and matplotlib the text in the figures.
         markupsafe.Markup(parser.renderer.render(part, parser.options, {}))  # noqa: S704
         for part in (tokens[:first], tokens[first:])
     )
@@ -87,32 +90,35 @@ def page(markdown: str, folder: Path, template: Path) -> str:
 
 @dataclass(frozen=True)
 class Heading:
-    """A heading of a page: `h1` to `h6`, what links to it after `#`, and its words."""
+    """A heading of a page."""
 
     tag: str
+    """`h1` to `h6`."""
     slug: str
+    """Its id, which a link gives after `#`."""
     words: str
+    """Its text, without markup."""
 
 
-def _name_headings(tokens: Sequence[Token]) -> list[Heading]:
-    """Give headings the ids that GitHub gives them; a second one alike gets `-1`, and so on."""
+def _add_heading_ids(tokens: Sequence[Token]) -> list[Heading]:
+    """Add the ids that GitHub gives to headings; repeated ones end in `-1`, `-2` and so on."""
     headings: list[Heading] = []
     for opening, inline in pairwise(tokens):
         if opening.type == "heading_open":
-            words = _words(inline)
-            kept = (letter for letter in words.lower() if letter.isalnum() or letter in " -_")
-            plain = slug = "".join(kept).replace(" ", "-")
+            text = _plain_text(inline)
+            kept = (letter for letter in text.lower() if letter.isalnum() or letter in " -_")
+            base = slug = "".join(kept).replace(" ", "-")
             number = 0
             while slug in {heading.slug for heading in headings}:
                 number += 1
-                slug = f"{plain}-{number}"
+                slug = f"{base}-{number}"
             opening.attrSet("id", slug)
-            headings.append(Heading(opening.tag, slug, words))
+            headings.append(Heading(opening.tag, slug, text))
     return headings
 
 
-def _show_figures(tokens: Sequence[Token], folder: Path) -> None:
-    """Turn each paragraph that is an image into a figure."""
+def _embed_figures(tokens: Sequence[Token], folder: Path) -> None:
+    """Replace each paragraph that consists of an image with a figure."""
     number = 0
     for opening, inline, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
         kinds = [child.type for child in inline.children or []]
@@ -123,14 +129,14 @@ def _show_figures(tokens: Sequence[Token], folder: Path) -> None:
             raise UserError(f"in the Markdown, an image needs a paragraph of its own: {where}")
         [image] = inline.children or []
         number += 1
-        alternative = _words(image)
+        alternative = _plain_text(image)
         svg = _inline_svg(
             folder / unquote(str(image.attrs["src"])), f"figure-{number}-", alternative
         )
         opening.tag = closing.tag = "figure"
         inline.children = [
             Token("html_inline", "", 0, content=svg),
-            # Who listens has heard these words already, as the figure's name.
+            # Hidden from screen readers, which have already read it as the name of the figure.
             Token("figcaption_open", "figcaption", 1, attrs={"aria-hidden": "true"}),
             Token("text", "", 0, content=alternative),
             Token("figcaption_close", "figcaption", -1),
@@ -138,16 +144,16 @@ def _show_figures(tokens: Sequence[Token], folder: Path) -> None:
 
 
 def _inline_svg(path: Path, prefix: str, name: str) -> str:
-    """Return an SVG file to stand inside an HTML page, with a name that can be read aloud.
+    """Return an SVG file as an element for an HTML page, with an accessible name.
 
-    Ids get the prefix, as several figures share a page.
+    Ids get the prefix, so that they are unique among all figures of the page.
     """
     try:
-        root = ElementTree.parse(path).getroot()  # noqa: S314  a figure of ours
+        root = ElementTree.parse(path).getroot()  # noqa: S314  the stage wrote it
     except (OSError, ElementTree.ParseError) as error:
         raise UserError(
-            f"{path} is missing or corrupt ({error}); the report shows it: run `dvc repro` to "
-            "make it again"
+            f"{path} is missing or corrupt ({error}); it is a figure of the report: run "
+            "`dvc repro` to create it again"
         ) from None
     for tag in ("metadata", "title"):
         for element in root.findall(f"{{{SVG}}}{tag}"):
@@ -165,17 +171,17 @@ def _inline_svg(path: Path, prefix: str, name: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-def _accessible_tables(tokens: Sequence[Token]) -> list[Token]:
-    """Say which cells are headers of what, and let each table scroll in a region with a name."""
+def _make_tables_accessible(tokens: Sequence[Token]) -> list[Token]:
+    """Mark header cells, and wrap each table in a scrollable region with an accessible name."""
     result: list[Token] = []
-    heading, tables = "", 0  # the words above a table, and how many tables they have below them
-    for place, token in enumerate(tokens):
+    heading, tables = "", 0  # the last heading, and the number of tables below it so far
+    for index, token in enumerate(tokens):
         if token.type == "heading_open":
-            heading, tables = _words(tokens[place + 1]), 0
+            heading, tables = _plain_text(tokens[index + 1]), 0
         elif token.type == "th_open":
             token.attrSet("scope", "col")
-        elif token.type == "td_open" and tokens[place - 1].type == "tr_open":
-            token.tag = tokens[place + 2].tag = "th"
+        elif token.type == "td_open" and tokens[index - 1].type == "tr_open":
+            token.tag = tokens[index + 2].tag = "th"
             token.attrSet("scope", "row")
         elif token.type == "table_open":
             tables += 1
@@ -189,8 +195,8 @@ def _accessible_tables(tokens: Sequence[Token]) -> list[Token]:
     return result
 
 
-def _words(token: Token) -> str:
-    """Return what a heading, paragraph or image says, without its markup, on one line."""
+def _plain_text(token: Token) -> str:
+    """Return the text of a heading, paragraph or image without markup, on one line."""
     return "".join(
         " " if child.type in {"softbreak", "hardbreak"} else child.content
         for child in token.children or []

@@ -1,4 +1,4 @@
-"""Numbers in, tables in words out, as the pages and the terminal show them."""
+"""Formats results as tables and sentences, for the report and the terminal."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from overfitting.analysis.claims import Claim, negative
+from overfitting.analysis.claims import Claim, negated
 from overfitting.analysis.other_claims import OTHER_CLAIMS
 from overfitting.analysis.statistics import Interval
 from overfitting.evaluation.corruptions import CORRUPTIONS
@@ -14,18 +14,18 @@ from overfitting.evaluation.corruptions import CORRUPTIONS
 
 @dataclass(frozen=True)
 class Table:
-    """A table in words, as both pages and the terminal show it."""
+    """A table whose cells are formatted as text."""
 
     header: list[str]
     rows: list[list[str]]
 
 
 def markdown_table(table: Table) -> str:
-    """Write a table in Markdown, columns of numbers to the right and all others to the left.
+    """Return a table as Markdown; columns of numbers are aligned right, all others left.
 
-    The first column names its rows and always stands to the left.
+    The first column holds the row headers and is always aligned left.
     """
-    sides = [
+    alignments = [
         "---:" if all(cell[:1].isdigit() or cell[:1] in "+−–" for cell in column) else "---"
         for _, *column in zip(table.header, *table.rows, strict=True)
     ]
@@ -33,12 +33,12 @@ def markdown_table(table: Table) -> str:
         "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
         for cells in [table.header, *table.rows]
     ]
-    lines.insert(1, "|" + "|".join(["---", *sides[1:]]) + "|")
+    lines.insert(1, "|" + "|".join(["---", *alignments[1:]]) + "|")
     return "\n".join(lines)
 
 
 def gap_table(gaps: pd.DataFrame) -> Table:
-    """Put the table of `results.gap_table` into words, a row per model."""
+    """Format the table that `results.gap_table` returns, a row per model."""
     columns: dict[str, Callable[[Any], str]] = {
         "model": lambda row: row.model,
         "training accuracy": lambda row: share(row.train_accuracy),
@@ -66,61 +66,61 @@ def gap_table(gaps: pd.DataFrame) -> Table:
 
 
 def share(value: float | None) -> str:
-    """Print an accuracy (0 to 1) as the lesson does, with three decimals; unknown as –."""
+    """Format a share (0 to 1) with three decimals, as the lesson does; – if it is unknown."""
     return "–" if value is None or pd.isna(value) else f"{value:.3f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:
-    """Print a difference with its sign; unknown as –."""
+    """Format a difference with its sign; – if it is unknown."""
     if value is None or pd.isna(value):
         return "–"
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")  # no -0
 
 
 def points(value: float) -> str:
-    """Print a difference of shares in percentage points, signed, with one decimal."""
+    """Format a difference of shares in percentage points, signed, with one decimal."""
     return signed(100 * value, 1)
 
 
-def between(interval: Interval, in_points: bool = True) -> str:
-    """Print an interval's bounds, signed; – where they are not known."""
-    words = points if in_points else signed
+def bounds(interval: Interval, in_points: bool = True) -> str:
+    """Format the bounds of an interval, signed; – if they are unknown."""
+    formatted = points if in_points else signed
     known = not pd.isna(interval.low)
-    return f"{words(interval.low)} to {words(interval.high)}" if known else "–"
+    return f"{formatted(interval.low)} to {formatted(interval.high)}" if known else "–"
 
 
 def findings(claim: Claim) -> Table:
-    """Put what was found about a claim into words, a row per number."""
+    """Format the findings on a claim, a row per finding."""
     return Table(
         ["model", "measured", "estimate", "95 % interval", "verdict"],
         [
             [
-                one.model,
-                f"{one.measure} (points)" if one.points else one.measure,
-                (points if one.points else signed)(one.interval.estimate),
-                between(one.interval, one.points),
-                one.verdict,
+                finding.model,
+                f"{finding.measure} (points)" if finding.in_points else finding.measure,
+                (points if finding.in_points else signed)(finding.interval.estimate),
+                bounds(finding.interval, finding.in_points),
+                finding.verdict,
             ]
-            for one in claim.findings
+            for finding in claim.findings
         ],
     )
 
 
 def other_claims(compare: list[str]) -> Table:
-    """Say what the claims need that the models in `compare` cannot show, a row per claim."""
+    """List what testing each of `OTHER_CLAIMS` needs beyond the models in `compare`."""
     rows = []
-    for one in OTHER_CLAIMS:
-        missing = ", ".join(f"`{entry}`" for entry in one.missing(compare))
+    for claim in OTHER_CLAIMS:
+        missing = ", ".join(f"`{entry}`" for entry in claim.missing(compare))
         needs = [f"add {missing} to `compare`"] if missing else []
-        needs += [one.advice] if one.advice else []
+        needs += [claim.advice] if claim.advice else []
         rows.append(
-            [str(one.number), one.claim, ", and ".join(needs) or "nothing: all are compared"]
+            [str(claim.number), claim.claim, ", and ".join(needs) or "nothing: all are compared"]
         )
     return Table(["claim", "it says", "to look into it"], rows)
 
 
 def calibration(gaps: pd.DataFrame) -> Table:
-    """Put the scores of each model into words, means over its seeds.
+    """Format the calibration scores, a row per model: means over its seeds.
 
     Args:
         gaps: as `results.gap_table` returns it.
@@ -134,19 +134,21 @@ def calibration(gaps: pd.DataFrame) -> Table:
 
 
 def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
-    """Put accuracy under each corruption into words, a row per corruption.
+    """Format the accuracy under each corruption, a row per corruption.
+
+    Without corrupted images the table has no rows.
 
     Args:
         table: as `predictions.corruption_table` returns it.
         errors: as `predictions.corruption_errors` returns it.
-
-    Without corrupted images the table is empty.
     """
     if table.empty:
         return Table(["corruption"], [])
     models = list(table["model"].unique())
     clean = dict(table[table["severity"] == 0].groupby("model")["accuracy"].mean())
-    damaged = dict(table[table["severity"] > 0].groupby(["model", "corruption"])["accuracy"].mean())
+    corrupted = dict(
+        table[table["severity"] > 0].groupby(["model", "corruption"])["accuracy"].mean()
+    )
     matched = table.groupby(["corruption", "model"], sort=False)["matched"].first()
     error = errors.set_index(["model", "corruption"])["error"]
     header = ["corruption", "matched for"]
@@ -156,91 +158,98 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
     for name in CORRUPTIONS:
         rows.append(
             [name.replace("_", " "), ", ".join(m for m in models if matched[(name, m)]) or "none"]
-            + [points(clean[model] - damaged[(model, name)]) for model in models]
+            + [points(clean[model] - corrupted[(model, name)]) for model in models]
             + [share(error[(model, name)]) for model in models[1:]]
         )
     for name in ("mCE", "mCE, held out"):
         rows.append(
-            [name, "", *[""] * len(models), *(share(error[(one, name)]) for one in models[1:])]
+            [name, "", *[""] * len(models), *(share(error[(model, name)]) for model in models[1:])]
         )
     return Table(header, rows)
 
 
 def settings(runs: list[dict[str, Any]]) -> Table:
-    """Put how each model was trained into words, a row per model.
+    """Format the settings that each model was trained with, a row per model.
 
     Args:
         runs: as `results.load_runs` returns them.
     """
 
-    def words(value: Any) -> str:
+    def cell(value: Any) -> str:
         if isinstance(value, dict):
-            named = {key: words(part) for key, part in value.items()}
-            return ", ".join(f"{key} {part}" for key, part in named.items() if part != "–") or "–"
+            parts = {key: cell(part) for key, part in value.items()}
+            return ", ".join(f"{key} {part}" for key, part in parts.items() if part != "–") or "–"
         return "–" if value in (None, False, 0.0) else "yes" if value is True else str(value)
 
     by_model = {run["model"]: run["model_settings"] | run["training"] for run in runs}
     names = list(next(iter(by_model.values())))
     return Table(
         ["model", *(name.replace("_", " ") for name in names)],
-        [[model, *(words(own[name]) for name in names)] for model, own in by_model.items()],
+        [[model, *(cell(own[name]) for name in names)] for model, own in by_model.items()],
     )
 
 
 def pairs(header: tuple[str, str], values: Mapping[str, Any]) -> Table:
-    """Put names and values into a table of two columns."""
+    """Format a mapping as a table of two columns, its keys and its values."""
     return Table(list(header), [[name, str(value)] for name, value in values.items()])
 
 
 def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
-    """Answer in three sentences what a reader asks first, from the numbers alone.
+    """Return the summary at the top of the report: up to three sentences.
 
-    How far the first model in `compare` overfits; how far the regularized one does (or the
-    second, if `regularized` is not compared); what that costs and gains.
+    They say how much the first model in `compare` overfits, how much `regularized` does (or the
+    second model, if `regularized` is not compared), and how the latter changes the test accuracy
+    and the robustness. With one model, only the first sentence is returned.
 
     Args:
-        claims: as `claims.judge` returns them.
+        claims: as `claims.evaluate` returns them.
         gaps: as `results.gap_table` returns it.
     """
-    judged = {
-        claim.number: {one.model: one for one in claim.findings if one.verdict} for claim in claims
+    findings_by_claim = {
+        claim.number: {finding.model: finding for finding in claim.findings if finding.verdict}
+        for claim in claims
     }
-    [(first, gap)] = judged[1].items()
+    [(first, gap)] = findings_by_claim[1].items()
     seeds = int(gaps["seeds"].iloc[0])
     sentences = [
         f"**{first}** has a gap of {points(gap.interval.estimate)} percentage points between the "
-        f"accuracies on its training images and on new ones ({_bounds(gap.interval)}, {seeds} "
-        f"seed{'' if seeds == 1 else 's'}): that it overfits {_is(gap.verdict)}."
+        f"accuracies on its training images and on new ones ({_interval(gap.interval)}, {seeds} "
+        f"seed{'' if seeds == 1 else 's'}): that it overfits {_verdict(gap.verdict)}."
     ]
-    if not judged[2]:
+    if not findings_by_claim[2]:
         return sentences
-    model = "regularized" if "regularized" in judged[2] else next(iter(judged[2]))
-    smaller, loss, sturdier = judged[2][model], judged[3][model], judged[4].get(model)
-    own = {row["model"]: row for row in gaps.to_dict("records")}[model]
+    model = (
+        "regularized" if "regularized" in findings_by_claim[2] else next(iter(findings_by_claim[2]))
+    )
+    smaller_gap, accuracy_loss = findings_by_claim[2][model], findings_by_claim[3][model]
+    robustness = findings_by_claim[4].get(model)
+    row = {row["model"]: row for row in gaps.to_dict("records")}[model]
     sentences.append(
-        f"The gap of **{model}** is {points(own['gap'])} points, which is "
-        f"{points(-smaller.interval.estimate)} against {first} "
-        f"({_bounds(negative(smaller.interval))}): that it is smaller {_is(smaller.verdict)}; the "
-        f"lesson's way of taking it gives {points(own['lesson_gap'])}, as it leaves out "
-        f"{points(own['mode_bias'])} points of mode bias."
+        f"The gap of **{model}** is {points(row['gap'])} points, which is "
+        f"{points(-smaller_gap.interval.estimate)} against {first} "
+        f"({_interval(negated(smaller_gap.interval))}): that it is smaller "
+        f"{_verdict(smaller_gap.verdict)}; the lesson's way of taking it gives "
+        f"{points(row['lesson_gap'])}, as it leaves out {points(row['mode_bias'])} points of mode "
+        "bias."
     )
-    price = (
-        f"Its test accuracy differs by {points(-loss.interval.estimate)} points "
-        f"({_bounds(negative(loss.interval))}): that it is only a hair lower {_is(loss.verdict)}"
+    sentence = (
+        f"Its test accuracy differs by {points(-accuracy_loss.interval.estimate)} points "
+        f"({_interval(negated(accuracy_loss.interval))}): that it is only a hair lower "
+        f"{_verdict(accuracy_loss.verdict)}"
     )
-    if sturdier:
-        price += (
+    if robustness:
+        sentence += (
             f"; its accuracy on corruptions that neither met in training differs by "
-            f"{points(sturdier.interval.estimate)} points ({_bounds(sturdier.interval)}): that it "
-            f"degrades more gracefully {_is(sturdier.verdict)}"
+            f"{points(robustness.interval.estimate)} points ({_interval(robustness.interval)}): "
+            f"that it degrades more gracefully {_verdict(robustness.verdict)}"
         )
-    return [*sentences, f"{price}."]
+    return [*sentences, f"{sentence}."]
 
 
-def _is(verdict: str) -> str:
+def _verdict(verdict: str) -> str:
     return f"is {verdict}" if verdict.startswith("undecided") else verdict
 
 
-def _bounds(interval: Interval) -> str:
-    bounds = between(interval)
-    return "no interval" if bounds == "–" else f"95 % interval {bounds}"
+def _interval(interval: Interval) -> str:
+    text = bounds(interval)
+    return "no interval" if text == "–" else f"95 % interval {text}"

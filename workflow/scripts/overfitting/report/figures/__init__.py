@@ -1,1 +1,1 @@
-"""Figures, each a function from tables to a drawing; `style` is what they share."""
+"""The figures of the report: functions that take tables or images and return a figure."""

@@ -1,4 +1,4 @@
-"""Figures made of the images themselves."""
+"""Figures that show images of the data set."""
 
 from collections import Counter
 
@@ -11,22 +11,22 @@ from overfitting.common.datasets import CLASSES
 from .style import WIDTH, plt
 
 
-def augmentation_grid(seen: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw what training images look like to each model that changes them.
+def augmentation_grid(augmented: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw training images next to random augmentations of them, for each augmentation.
 
     Args:
-        seen: from a model's name to the original images (uint8, N×28×28) and random draws of
-            what its network sees of them in training (uint8, N×draws×28×28).
+        augmented: by model, the original images (uint8, N×28×28) and the augmented ones that its
+            network is trained on (uint8, N×draws×28×28).
     """
-    heights = [len(originals) for originals, _ in seen.values()]
+    heights = [len(originals) for originals, _ in augmented.values()]
     figure, axes = plt.subplots(
-        len(seen),
+        len(augmented),
         1,
-        figsize=(WIDTH, 0.8 * sum(heights) + 0.7 * len(seen)),
+        figsize=(WIDTH, 0.8 * sum(heights) + 0.7 * len(augmented)),
         height_ratios=heights,
         squeeze=False,
     )
-    for axis, (model, (originals, draws)) in zip(axes.flat, seen.items(), strict=True):
+    for axis, (model, (originals, draws)) in zip(axes.flat, augmented.items(), strict=True):
         draw_names = [f"draw {number}" for number in range(1, draws.shape[1] + 1)]
         mosaic(
             axis,
@@ -44,13 +44,14 @@ def samples(images: np.ndarray, labels: np.ndarray, per_class: int = 10) -> Figu
 
     Args:
         images: uint8, N×28×28.
-        labels: whole numbers, N, 0 to 9.
-        per_class: how many of each; what a small data set lacks stays empty.
+        labels: integers, N, 0 to 9.
+        per_class: the number of images of each class. If the data set has fewer, the rest of the
+            row stays empty.
     """
     grid = np.full((len(CLASSES), per_class, *images.shape[1:]), 255, dtype=np.uint8)
     for number in range(len(CLASSES)):
-        found = images[labels == number][:per_class]
-        grid[number, : len(found)] = found
+        of_class = images[labels == number][:per_class]
+        grid[number, : len(of_class)] = of_class
     figure, axis = plt.subplots(figsize=(WIDTH, 7))
     mosaic(axis, grid, rows=CLASSES, columns=[str(n + 1) for n in range(per_class)])
     axis.set_title("Training images of each class (28 × 28 pixels)")
@@ -63,8 +64,8 @@ def corrupted_pictures(images: dict[str, np.ndarray]) -> Figure:
     """Draw one test image under every corruption, a row per corruption.
 
     Args:
-        images: from a corruption's name to the image at each severity from 0, clean, up
-            (uint8, severities×28×28).
+        images: by corruption, the image at each severity, starting with 0, clean (uint8,
+            severities×28×28).
     """
     grid = np.stack(list(images.values()))
     rows, columns = grid.shape[:2]
@@ -81,34 +82,44 @@ def corrupted_pictures(images: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def disagreements(shown: list[Disagreement]) -> Figure:
-    """Draw test images, each with its label and what each model most often takes it for."""
-    rows = -(-len(shown) // 2)
-    lines = 1 + max(len(case.predicted) for case in shown)
+def disagreements(cases: list[Disagreement]) -> Figure:
+    """Draw test images, each with its label and the class that most seeds of each model predict.
+
+    Args:
+        cases: the images and predictions; one or more.
+    """
+    rows = -(-len(cases) // 2)
+    n_lines = 1 + max(len(case.predicted) for case in cases)
     figure, axes = plt.subplots(
         rows,
         4,
-        figsize=(WIDTH, rows * max(1.0, 0.18 * lines) + 0.4),
-        width_ratios=[1, 2.8, 1, 2.8],  # pictures, and words beside them
+        figsize=(WIDTH, rows * max(1.0, 0.18 * n_lines) + 0.4),
+        width_ratios=[1, 2.8, 1, 2.8],  # alternately an image and its text
         squeeze=False,
     )
     for axis in axes.flat:
         axis.set_axis_off()
         axis.set_anchor("N")
-    for (picture, words), case in zip(axes.reshape(-1, 2), shown, strict=False):
-        picture.imshow(case.image, cmap="gray", vmin=0, vmax=255, interpolation="none")
-        said = [f"label: {case.label} (test image {case.index})"]
+    for (image_axis, text_axis), case in zip(axes.reshape(-1, 2), cases, strict=False):
+        image_axis.imshow(case.image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        lines = [f"label: {case.label} (test image {case.index})"]
         for model, predicted in case.predicted.items():
             [(name, votes)] = Counter(predicted).most_common(1)
             mark = "✓" if name == case.label else "✗"
-            said.append(f"{mark} {model}: {name} {votes} of {len(predicted)}")
-        words.text(0, 1, "\n".join(said), va="top", fontsize=9, linespacing=1.25)
+            lines.append(f"{mark} {model}: {name} {votes} of {len(predicted)}")
+        text_axis.text(0, 1, "\n".join(lines), va="top", fontsize=9, linespacing=1.25)
     figure.suptitle("Where models disagree most: what most seeds predict (✓: the label)")
     return figure
 
 
 def mosaic(axis: plt.Axes, images: np.ndarray, rows: list[str], columns: list[str]) -> None:
-    """Show rows×columns×height×width uint8 images as one picture with thin white lines."""
+    """Show images in a grid, separated by thin white lines.
+
+    Args:
+        images: uint8, rows×columns×height×width.
+        rows: the labels of the rows.
+        columns: the labels of the columns.
+    """
     padded = np.pad(images, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=255)
     _, _, height, width = padded.shape
     picture = padded.swapaxes(1, 2).reshape(len(rows) * height, len(columns) * width)

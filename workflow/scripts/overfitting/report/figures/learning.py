@@ -1,4 +1,4 @@
-"""Figures of learning and gaps: tables in, figures out."""
+"""Figures of the learning curves and of the gap between training and test accuracy."""
 
 from typing import Any
 
@@ -10,19 +10,19 @@ from matplotlib.ticker import MaxNLocator
 from overfitting.analysis.results import lowest_val_loss
 
 from .style import (
-    FAINT,
+    SEED_ALPHA,
     WIDTH,
-    basis,
-    dodged,
+    dodged_heights,
+    label_rows,
     legend_below,
     model_styles,
-    name_rows,
     plt,
     seeds_and_mean,
+    seeds_note,
     signed,
 )
 
-SETS: dict[str, dict[str, Any]] = {  # a line style and a marker each, so that colour is not needed
+SETS: dict[str, dict[str, Any]] = {  # told apart by line style and marker, not by colour alone
     "training": {"linestyle": "-", "marker": "o"},
     "validation": {"linestyle": "--", "marker": "s"},
 }
@@ -56,8 +56,8 @@ def curves(table: pd.DataFrame) -> Figure:
         of_model = table[table["model"] == model]
         for axis, name in zip(row, ("accuracy", "loss"), strict=True):
             for part, column in zip(SETS, (name, f"val_{name}"), strict=True):
-                look = SETS[part] | {"color": colours[part], "markevery": [-1]}
-                seeds_and_mean(axis, of_model, "epoch", column, part, **look)
+                plot_kwargs = SETS[part] | {"color": colours[part], "markevery": [-1]}
+                seeds_and_mean(axis, of_model, "epoch", column, part, **plot_kwargs)
             axis.set_title(f"{model}: {name}")
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -70,7 +70,7 @@ def curves(table: pd.DataFrame) -> Figure:
         loss.legend([line], [f"lowest validation\nloss: epoch {lowest[model]}"])
     figure.suptitle(
         "Learning curves, as Keras prints them (training: dropout, augmentation on)\n"
-        f"{basis(table)}"
+        f"{seeds_note(table)}"
     )
     return figure
 
@@ -84,19 +84,19 @@ def gap_per_epoch(table: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 5))
     axis.axhline(0, color="0.3", linewidth=1)
     points = table.assign(gap=100 * table["gap"])
-    for model, look in model_styles(table).items():
+    for model, plot_kwargs in model_styles(table).items():
         of_model = points[points["model"] == model]
-        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **look)
+        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **plot_kwargs)
     axis.set_title("Gap per epoch, as Keras prints it: training minus validation accuracy")
     axis.set_xlabel("epoch")
     axis.set_ylabel("gap (percentage points)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_below(figure, axis, basis(table))
+    legend_below(figure, axis, seeds_note(table))
     return figure
 
 
 def gap_split(table: pd.DataFrame) -> Figure:
-    """Draw each model's gap and the two parts that it is the sum of, in percentage points.
+    """Draw each model's gap and the two parts that add up to it, in percentage points.
 
     Args:
         table: a row per run with `model`, `seed`, `lesson_gap`, `mode_bias` and `gap` (signed
@@ -105,23 +105,23 @@ def gap_split(table: pd.DataFrame) -> Figure:
     models = list(table["model"].unique())
     figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * len(models) + 2.4))
     palette = sns.color_palette(n_colors=len(GAP_PARTS))
-    hatches = ["//", "..", ""]  # readable without colour
+    hatches = ["//", "..", ""]  # so that the bars can be told apart without colour
     for number, (part, label) in enumerate(GAP_PARTS.items()):
         seeds = 100 * table.pivot(index="model", columns="seed", values=part).loc[models]
-        heights = dodged(len(models), number, len(GAP_PARTS))
+        heights = dodged_heights(len(models), number, len(GAP_PARTS))
         means = seeds.mean(axis="columns")
         axis.barh(
             heights, means, height=0.24, color=palette[number], hatch=hatches[number], label=label
         )
-        axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=FAINT)
+        axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=SEED_ALPHA)
         for height, mean in zip(heights, means, strict=True):
             axis.text(
                 1.01, height, signed(mean, 1), transform=axis.get_yaxis_transform(), va="center"
             )
     axis.axvline(0, color="0.2", linewidth=1.5)
-    name_rows(axis, models)
+    label_rows(axis, models)
     axis.set_title("The gap is the lesson's gap plus the mode bias")
     axis.set_xlabel("percentage points of accuracy (mean at the right)")
     axis.set_ylabel("model")
-    legend_below(figure, axis, basis(table), columns=1)
+    legend_below(figure, axis, seeds_note(table), columns=1)
     return figure

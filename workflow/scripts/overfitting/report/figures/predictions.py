@@ -1,32 +1,33 @@
-"""Figures of what models predict: how sure they are, what they confuse, what changes."""
+"""Figures of the predictions: calibration, confusion matrices, accuracy by class."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from .style import (
-    FAINT,
+    SEED_ALPHA,
     WIDTH,
-    basis,
-    dodged,
+    dodged_heights,
     heat_map,
+    label_rows,
     legend_below,
     model_styles,
-    name_rows,
     panels,
     plt,
+    seeds_note,
 )
 
 
 def reliability_diagrams(table: pd.DataFrame, ece: dict[str, float]) -> Figure:
-    """Draw accuracy against confidence, a panel per model; on the diagonal they agree.
+    """Draw reliability diagrams: accuracy against confidence, a panel per model.
 
-    After Guo et al. 2017 (arXiv 1706.04599), with bins of equal mass.
+    On the diagonal, accuracy equals confidence. As in Guo et al. 2017 (arXiv 1706.04599), but with
+    bins of equal mass.
 
     Args:
         table: a row per run and bin with `model`, `seed`, `bin`, and the mean `confidence` and
             the `accuracy` of its images (shares).
-        ece: from a model's name to its expected calibration error (share), mean over the seeds.
+        ece: by model, its expected calibration error (0 to 1), mean over the seeds.
     """
     models = list(table["model"].unique())
     low = np.floor(10 * table[["confidence", "accuracy"]].to_numpy().min()) / 10
@@ -35,32 +36,36 @@ def reliability_diagrams(table: pd.DataFrame, ece: dict[str, float]) -> Figure:
         of_model = table[table["model"] == model]
         axis.axline((0, 0), slope=1, color="0.3", linestyle="--", linewidth=1.5)
         for _, of_seed in of_model.groupby("seed"):
-            axis.plot(of_seed["confidence"], of_seed["accuracy"], color="C0", alpha=FAINT)
+            axis.plot(of_seed["confidence"], of_seed["accuracy"], color="C0", alpha=SEED_ALPHA)
         mean = of_model.groupby("bin")[["confidence", "accuracy"]].mean()
         axis.plot(mean["confidence"], mean["accuracy"], color="C0", marker="o", linewidth=2.5)
         axis.set(xlim=(low, 1), ylim=(low, 1))
         axis.set_title(f"{model}\nexpected calibration error {ece[model]:.3f}")
         axis.set_xlabel("confidence (share)")
         axis.set_ylabel("accuracy (share)")
-    figure.suptitle(f"Accuracy against confidence, in bins of equally many images\n{basis(table)}")
+    figure.suptitle(
+        f"Accuracy against confidence, in bins of equally many images\n{seeds_note(table)}"
+    )
     return figure
 
 
 def confusion_matrices(counts: dict[str, np.ndarray], classes: list[str]) -> Figure:
-    """Draw which class is taken for which, in percent of the actual class; a panel per model.
+    """Draw confusion matrices in percent of the actual class, a panel per model.
 
     Args:
-        counts: from a model's name to the mean number of images over the seeds (C×C), a row
-            per actual and a column per predicted class.
+        counts: by model, the number of images (C×C, mean over the seeds), a row per actual class
+            and a column per predicted class.
         classes: the names of the classes, C.
     """
     figure, axes = panels(len(counts), columns=2, height=4.4 if len(counts) > 1 else 6.5)
     for number, (model, count) in enumerate(counts.items()):
         axis = axes[number]
         percent = 100 * count / np.maximum(count.sum(axis=1, keepdims=True), 1e-9)
-        heat_map(axis, percent, _from_one, classes, classes, cmap="Blues", vmin=0, vmax=100)
+        heat_map(
+            axis, percent, _format_percentage, classes, classes, cmap="Blues", vmin=0, vmax=100
+        )
         axis.tick_params(axis="x", labelrotation=90)
-        if number % 2:  # its rows are named in the panel at the left
+        if number % 2:  # its rows are labelled in the panel to the left
             axis.set_yticklabels([])
         else:
             axis.set_ylabel("actual class")
@@ -70,18 +75,20 @@ def confusion_matrices(counts: dict[str, np.ndarray], classes: list[str]) -> Fig
     return figure
 
 
-def _from_one(percent: float) -> str:
-    """Print a percentage, or nothing if it is below 1."""
+def _format_percentage(percent: float) -> str:
+    """Format a percentage; an empty string if it is below 1."""
     return f"{percent:.0f}" if percent >= 1 else ""
 
 
 def class_changes(table: pd.DataFrame) -> Figure:
-    """Draw how each class fares against the first model; most gained by the second on top.
+    """Draw the change in accuracy on each class relative to the first model.
+
+    Classes are sorted by the change of the second model, the largest gain on top.
 
     Args:
-        table: a row per run and class with `model`, `seed`, `class_name` and `change`: its
-            accuracy on the class minus the first model's with the same seed (signed share).
-            Two models or more; the first, whose changes are 0, among them.
+        table: a row per run and class with `model`, `seed`, `class_name` and `change`: the
+            accuracy on the class minus that of the first model with the same seed (signed share).
+            Two or more models, including the first, whose changes are 0.
     """
     (first, _), (second, _), *_ = styles = list(model_styles(table).items())
     points = table.assign(change=100 * table["change"])
@@ -89,16 +96,16 @@ def class_changes(table: pd.DataFrame) -> Figure:
     classes = list(of_second.mean().sort_values(ascending=False, kind="stable").index)
     figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.1 * len(styles)) * len(classes) + 2))
     axis.axvline(0, color="0.2", linewidth=1.5)
-    for number, (model, look) in enumerate(styles[1:]):
+    for number, (model, plot_kwargs) in enumerate(styles[1:]):
         of_model = points[points["model"] == model]
         seeds = of_model.pivot(index="class_name", columns="seed", values="change").loc[classes]
-        heights = dodged(len(classes), number, len(styles) - 1)
-        look = look | {"linestyle": ""}
-        axis.plot(seeds, heights, **(look | {"alpha": FAINT, "markersize": 4}))
-        axis.plot(seeds.mean(axis="columns"), heights, label=model, **look)
-    name_rows(axis, classes)
+        heights = dodged_heights(len(classes), number, len(styles) - 1)
+        plot_kwargs = plot_kwargs | {"linestyle": ""}
+        axis.plot(seeds, heights, **(plot_kwargs | {"alpha": SEED_ALPHA, "markersize": 4}))
+        axis.plot(seeds.mean(axis="columns"), heights, label=model, **plot_kwargs)
+    label_rows(axis, classes)
     axis.set_title(f"Accuracy on each class, minus that of {first} with the same seed")
     axis.set_xlabel("difference (percentage points)")
     axis.set_ylabel("class")
-    legend_below(figure, axis, basis(table))
+    legend_below(figure, axis, seeds_note(table))
     return figure

@@ -1,20 +1,20 @@
-"""Figures of what models do with test images that are shifted or corrupted."""
+"""Figures of the accuracy on shifted and corrupted test images."""
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from .style import (
-    HANDLE,
+    LEGEND_HANDLE_LENGTH,
     WIDTH,
-    basis,
-    dodged,
+    dodged_heights,
     heat_map,
+    label_rows,
     legend_below,
     model_styles,
-    name_rows,
     plt,
     seeds_and_mean,
+    seeds_note,
     signed,
 )
 
@@ -25,8 +25,8 @@ def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
     """Draw accuracy against shift for each model, and its difference to the first model.
 
     Args:
-        grids: from a model's name to its mean accuracy over the seeds (shares, 9×9): row and
-            column 0 to 8 for images shifted down and to the right by -4 to 4 pixels.
+        grids: by model, its accuracy (shares, 9×9, mean over the seeds): rows 0 to 8 for images
+            shifted down by -4 to 4 pixels, columns 0 to 8 the same to the right.
     """
     first, *others = grids
     percent = {model: 100 * grid for model, grid in grids.items()}
@@ -36,8 +36,8 @@ def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
     figure, axes = plt.subplots(
         len(grids), columns, figsize=(WIDTH, height * len(grids)), squeeze=False
     )
-    reach = len(grids[first]) // 2
-    pixels = [signed(shift) for shift in range(-reach, reach + 1)]
+    max_shift = len(grids[first]) // 2
+    pixels = [signed(shift) for shift in range(-max_shift, max_shift + 1)]
     for row, (model, grid) in zip(axes, percent.items(), strict=True):
         heat_map(row[0], grid, "{:.0f}".format, pixels, pixels, cmap="Blues", vmin=0, vmax=100)
         row[0].set_title(f"{model}\naccuracy (%)")
@@ -59,30 +59,30 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
 
     Args:
         table: a row per run, corruption and severity (0, clean, to 5) with `model`, `seed`,
-            `corruption`, `severity`, `accuracy` (share) and `matched`: whether the model has met
-            such images in training.
+            `corruption`, `severity`, `accuracy` (share) and `matched`: whether the augmentation of
+            the model generates such images in training.
     """
     mean = table.groupby(["model", "seed", "severity"], sort=False, as_index=False).agg(
         {"accuracy": "mean", "matched": "all"}
     )
-    drawn = {"mean of all": mean} | {
+    rows_by_panel = {"mean of all": mean} | {
         str(name): rows for name, rows in table.groupby("corruption", sort=False)
     }
-    grid = np.full((-(-len(drawn) // 3), 3), ".", dtype=object)
-    grid.flat[: len(drawn) - 1] = list(drawn)[1:]
+    grid = np.full((-(-len(rows_by_panel) // 3), 3), ".", dtype=object)
+    grid.flat[: len(rows_by_panel) - 1] = list(rows_by_panel)[1:]
     figure, axes = plt.subplot_mosaic(
         [["mean of all", "legend", "legend"], *grid.tolist()],
         figsize=(WIDTH, 2.5 * (len(grid) + 1)),
     )
     low = np.floor(10 * table["accuracy"].min()) / 10
     styles = model_styles(table)
-    for name, rows in drawn.items():
+    for name, rows in rows_by_panel.items():
         axis = axes[name]
-        for model, look in styles.items():
+        for model, plot_kwargs in styles.items():
             of_model = rows[rows["model"] == model]
-            face = "white" if of_model["matched"].all() else look["color"]
-            look = look | {"markerfacecolor": face}
-            seeds_and_mean(axis, of_model, "severity", "accuracy", label=model, **look)
+            facecolor = "white" if of_model["matched"].all() else plot_kwargs["color"]
+            plot_kwargs = plot_kwargs | {"markerfacecolor": facecolor}
+            seeds_and_mean(axis, of_model, "severity", "accuracy", label=model, **plot_kwargs)
         axis.set_title(name.replace("_", " "))
         axis.set_xticks(sorted(table["severity"].unique()))
         axis.set_ylim(low, 1)
@@ -92,10 +92,10 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
     axes["legend"].set_axis_off()
     axes["legend"].legend(
         *axes["mean of all"].get_legend_handles_labels(),
-        title=f"{basis(table)}\n{MATCHED}",
+        title=f"{seeds_note(table)}\n{MATCHED}",
         loc="center",
         ncols=2 if len(styles) > 1 else 1,
-        handlelength=HANDLE,
+        handlelength=LEGEND_HANDLE_LENGTH,
         alignment="left",
     )
     figure.suptitle("Accuracy on corrupted test images")
@@ -109,26 +109,27 @@ def corruption_errors(table: pd.DataFrame) -> Figure:
 
     Args:
         table: a row per model and corruption with `model`, `corruption`, `error` (CE, a ratio;
-            1 is as many errors as the first model) and `matched`: whether the model has met such
-            images in training. Means are rows too, the last ones, with names that start with mCE.
+            1 means as many errors as the first model) and `matched`: whether the augmentation of
+            the model generates such images in training. The last rows are means; their names
+            start with mCE.
     """
     names = list(table["corruption"].unique())
     means = [name for name in names if name.startswith("mCE")]
     styles = model_styles(table)
     figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.06 * len(styles)) * len(names) + 2.2))
     axis.axvline(1, color="0.2", linewidth=1.5)
-    for number, (model, look) in enumerate(styles.items()):
+    for number, (model, plot_kwargs) in enumerate(styles.items()):
         of_model = table[table["model"] == model].set_index("corruption").loc[names]
-        heights = dodged(len(names), number, len(styles))
-        look = look | {"linestyle": ""}
-        axis.plot([], [], label=model, **look)
+        heights = dodged_heights(len(names), number, len(styles))
+        plot_kwargs = plot_kwargs | {"linestyle": ""}
+        axis.plot([], [], label=model, **plot_kwargs)
         for height, error, matched in zip(
             heights, of_model["error"], of_model["matched"], strict=True
         ):
-            face = "white" if matched else look["color"]
-            axis.plot(error, height, markerfacecolor=face, markeredgewidth=1.5, **look)
-    axis.axhline(len(names) - len(means) - 0.5, color="0.2")  # the means stand apart
-    name_rows(axis, [name.replace("_", " ") for name in names])
+            facecolor = "white" if matched else plot_kwargs["color"]
+            axis.plot(error, height, markerfacecolor=facecolor, markeredgewidth=1.5, **plot_kwargs)
+    axis.axhline(len(names) - len(means) - 0.5, color="0.2")  # separates the means from the rest
+    label_rows(axis, [name.replace("_", " ") for name in names])
     axis.set_title(f"Errors on corrupted images, relative to {next(iter(styles))}")
     axis.set_xlabel("corruption error (ratio; below 1: fewer errors)")
     axis.set_ylabel("corruption")

@@ -1,4 +1,4 @@
-"""The style that all figures share, and saving them as SVG: the same bytes for the same input."""
+"""The common style of all figures, shared drawing functions, and deterministic saving as SVG."""
 
 import itertools
 import textwrap
@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 
-mpl.use("svg")  # no screen needed
+mpl.use("svg")  # works without a display
 
 import matplotlib.pyplot as plt
 import seaborn as sns
@@ -19,26 +19,27 @@ from seaborn.utils import relative_luminance
 
 from overfitting.common.files import atomic_write
 
-WIDTH = 7.5  # inches; a phone shrinks a figure to its own width, and text with it
-FAINT = 0.3  # opacity of a single seed under the mean
-HANDLE = 3.5  # length of a line in a legend, in letters: enough to tell the line styles apart
-LINES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
+WIDTH = 7.5  # inches; not more, because a phone scales a figure, including its text, to its screen
+SEED_ALPHA = 0.3  # opacity of single seeds, drawn behind their mean
+# In units of the font size; long enough to tell the line styles apart.
+LEGEND_HANDLE_LENGTH = 3.5
+LINE_STYLES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
-mpl.rcParams["svg.hashsalt"] = "overfitting"  # ids in the SVG would be random otherwise
+mpl.rcParams["svg.hashsalt"] = "overfitting"  # without it, the ids in the SVG would be random
 mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as SVG without a date, whole or not at all, and close it."""
+    """Write a figure atomically as SVG, without a date, and close it."""
     with atomic_write(path) as partial:
         figure.savefig(partial, format="svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
 
 
-def not_measured(title: str, reason: str) -> Figure:
-    """Draw a title and, in words, why there is nothing to see under it."""
+def placeholder(title: str, reason: str) -> Figure:
+    """Draw a figure that consists of a title and the reason why there is no plot."""
     figure, axis = plt.subplots(figsize=(WIDTH, 2))
     axis.set_axis_off()
     axis.set_title(title)
@@ -47,7 +48,9 @@ def not_measured(title: str, reason: str) -> Figure:
 
 
 def model_styles(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Return each model's colour, line style and marker, the same in every figure.
+    """Return by model its colour, line style and marker, as arguments of `axis.plot`.
+
+    They depend on the position of the model alone, so they are the same in every figure.
 
     Args:
         table: with a column `model`, in the order of the report.
@@ -57,54 +60,69 @@ def model_styles(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
     return {
         model: {"color": colour, "linestyle": line, "marker": marker}
         for model, colour, line, marker in zip(
-            models, colours, itertools.cycle(LINES), itertools.cycle(MARKERS), strict=False
+            models, colours, itertools.cycle(LINE_STYLES), itertools.cycle(MARKERS), strict=False
         )
     }
 
 
 def seeds_and_mean(
-    axis: plt.Axes, table: pd.DataFrame, along: str, value: str, label: str, **look: Any
+    axis: plt.Axes, table: pd.DataFrame, along: str, value: str, label: str, **plot_kwargs: Any
 ) -> None:
-    """Draw each seed faintly and their mean strongly, as far as every seed went.
+    """Draw a faint line per seed and a strong line for their mean.
+
+    The mean ends where the first seed ends, for example after early stopping.
 
     Args:
-        table: one model's rows, one for each `seed` and value of the column `along`.
-        look: as for `axis.plot`; the marker is the mean's.
+        table: the rows of one model, one for each `seed` and value of the column `along`.
+        along: the column on the x-axis.
+        value: the column on the y-axis.
+        label: the name of the mean in the legend.
+        plot_kwargs: further arguments of `axis.plot`; `marker` applies to the mean only.
     """
     wide = table.pivot(index=along, columns="seed", values=value)
-    axis.plot(wide, **(look | {"alpha": FAINT, "linewidth": 1, "marker": ""}))
+    axis.plot(wide, **(plot_kwargs | {"alpha": SEED_ALPHA, "linewidth": 1, "marker": ""}))
     mean = wide.dropna().mean(axis="columns")
-    axis.plot(mean, label=label, linewidth=2.5, **look)
+    axis.plot(mean, label=label, linewidth=2.5, **plot_kwargs)
 
 
-def dodged(rows: int, number: int, count: int) -> np.ndarray:
-    """Return the heights of the `number`-th of `count` marks in each row, one above the other."""
+def dodged_heights(rows: int, number: int, count: int) -> np.ndarray:
+    """Return the y-coordinate in each row of mark `number` (from 0) of `count` marks.
+
+    The marks of a row are placed side by side vertically, so that they do not overlap; rows are
+    1 apart.
+    """
     return np.arange(rows) + 0.8 * ((number + 0.5) / count - 0.5)
 
 
 def heat_map(
     axis: plt.Axes,
     values: np.ndarray,
-    in_words: Callable[[float], str],
+    cell_text: Callable[[float], str],
     rows: list[str],
     columns: list[str],
     **scale: Any,
 ) -> None:
-    """Draw a table (rows×columns) as coloured cells with words in them, the first row on top.
+    """Draw a table as coloured cells with text in them, the first row on top.
 
-    Not `seaborn.heatmap`, which draws the whole figure once for each of its panels.
+    This does not use `seaborn.heatmap`, which draws the whole figure once for each of its panels.
 
     Args:
-        scale: `cmap`, `vmin` and `vmax`.
+        values: rows×columns.
+        cell_text: returns the text of a cell for its value; may be empty.
+        rows: the labels of the rows.
+        columns: the labels of the columns.
+        scale: `cmap`, `vmin` and `vmax`, as for `axis.pcolormesh`.
     """
     mesh = axis.pcolormesh(values, **scale)
     for (row, column), value in np.ndenumerate(values):
-        if words := in_words(value):
-            dark = relative_luminance(mesh.to_rgba(value)) < 0.18  # below, white stands out more
+        if text := cell_text(value):
+            dark = (
+                relative_luminance(mesh.to_rgba(value)) < 0.18
+            )  # white text has more contrast here
             axis.text(
                 column + 0.5,
                 row + 0.5,
-                words,
+                text,
                 ha="center",
                 va="center",
                 fontsize=9.5,
@@ -116,8 +134,8 @@ def heat_map(
     axis.grid(False)
 
 
-def name_rows(axis: plt.Axes, names: list[str]) -> None:
-    """Name the rows of a dot plot from the top down, with lines between them."""
+def label_rows(axis: plt.Axes, names: list[str]) -> None:
+    """Label the rows of a dot plot from top to bottom and draw lines between them."""
     axis.set_yticks(range(len(names)), names)
     axis.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
     axis.grid(False, axis="y", which="major")
@@ -126,7 +144,7 @@ def name_rows(axis: plt.Axes, names: list[str]) -> None:
 
 
 def legend_below(figure: Figure, axis: plt.Axes, title: str, columns: int = 3) -> None:
-    """Explain under the figure what one of its panels shows."""
+    """Add the legend of `axis` below the figure, with at most `columns` columns."""
     handles, labels = axis.get_legend_handles_labels()
     figure.legend(
         handles,
@@ -134,7 +152,7 @@ def legend_below(figure: Figure, axis: plt.Axes, title: str, columns: int = 3) -
         loc="outside lower center",
         ncols=min(columns, len(labels)),
         title=title,
-        handlelength=HANDLE,
+        handlelength=LEGEND_HANDLE_LENGTH,
         alignment="left",
     )
 
@@ -149,14 +167,14 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[plt.Ax
     return figure, list(axes.flat[:count])
 
 
-def basis(table: pd.DataFrame) -> str:
-    """Say what a mean is the mean of."""
+def seeds_note(table: pd.DataFrame) -> str:
+    """Return a note for a figure: over how many seeds means are taken."""
     seeds = table["seed"].nunique()
     return "1 seed" if seeds == 1 else f"mean of {seeds} seeds; each seed faint"
 
 
 def signed(number: float, digits: int = 0) -> str:
-    """Print a number with its sign; what rounds to zero has none."""
+    """Format a number with its sign; a number that rounds to zero has none."""
     rounded = round(number, digits)
     sign = "+" if rounded > 0 else "\N{MINUS SIGN}" if rounded < 0 else ""
     return f"{sign}{abs(rounded):.{digits}f}"
