@@ -25,33 +25,33 @@ def run_once(
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project that `snakemake --cores 4` has run and somebody has committed; do not change it."""
     return run_once(tmp_path_factory, make_project, "finished")
 
 
 @pytest.fixture(scope="session")
-def finished_stubs(tmp_path_factory: pytest.TempPathFactory) -> Project:
+def finished_stub_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same with stub stages; do not change it."""
     return run_once(tmp_path_factory, make_stub_project, "stubs")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Project:
+def fresh_project(tmp_path: Path) -> Project:
     """A project in which nothing has been run."""
     return make_project(tmp_path / "a fresh clone")
 
 
 @pytest.fixture
-def quick(finished_stubs: Project, tmp_path: Path) -> Project:
+def stub_project(finished_stub_project: Project, tmp_path: Path) -> Project:
     """A copy of the project with stub stages, to change and to break.
 
     In a folder without accents, which DVC's `exp run --temp` does not stand.
     """
-    return finished_stubs.copy(tmp_path / "its own 'copy'")
+    return finished_stub_project.copy(tmp_path / "its own 'copy'")
 
 
 @pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
+def project(finished_project: Project, tmp_path: Path) -> Project:
     """A copy of the finished project, to change and to break."""
-    return finished.copy(tmp_path / """its 'own' "copy" é""")
+    return finished_project.copy(tmp_path / """its 'own' "copy" é""")

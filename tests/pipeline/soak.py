@@ -20,7 +20,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from support.processes import at_work, said, start
+from support.processes import output_of, running_processes, start
 from support.project import Project, make_project
 
 from overfitting.common.files import PARTIAL
@@ -86,7 +86,7 @@ def kill_somebody(project: Project, command: tuple[str, ...], chance: random.Ran
     while leader.poll() is None and time.monotonic() - begun < moment:
         time.sleep(0.02)
     if leader.poll() is not None:
-        assert leader.returncode == 0, said(project)[-3000:]
+        assert leader.returncode == 0, output_of(project)[-3000:]
         return None
     target, by = chance.choice(TARGETS), chance.choice(SIGNALS)
     victims = chosen(project, target, leader.pid)
@@ -98,7 +98,7 @@ def kill_somebody(project: Project, command: tuple[str, ...], chance: random.Ran
     else:
         leader.wait(GRACE + 60)
     end = time.monotonic() + (AT_ONCE if by == signal.SIGKILL else GRACE)
-    while working := at_work(project):
+    while working := running_processes(project):
         assert time.monotonic() < end, f"after {by.name} to {target}, still at work: {working}"
         time.sleep(0.1)
     return f"{by.name} to {target} ({len(victims)}) after {moment:.1f} s"
@@ -109,7 +109,7 @@ def chosen(project: Project, target: str, leader: int) -> list[int]:
     if target in {"leader", "group"}:
         return [leader]
     words = {"dvc": "repro", "script": "workflow/scripts/"}[target]
-    found = [process.pid for process in at_work(project, words)]
+    found = [process.pid for process in running_processes(project, words)]
     return found or [leader]
 
 

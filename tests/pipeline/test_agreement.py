@@ -18,8 +18,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, assume, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.processes import at_work, start, wait_until
-from support.project import STUB_STAGES, made_afresh, make_stub_project, reports
+from support.processes import running_processes, start, wait_until
+from support.project import STUB_STAGES, make_stub_project, reports, run_without_engine
 
 EXAMPLES, STEPS = map(int, os.environ.get("AGREEMENT", "1x9").split("x"))
 LAST_BEGINNING = time.monotonic() + 3600
@@ -168,7 +168,9 @@ class Users(RuleBasedStateMachine):
         """Afterwards neither has anything to do, and the report is that of a fresh clone."""
         self.project.run(*command)
         self.project.assert_up_to_date()
-        assert reports(self.project.folder) == reports(made_afresh(self.project, self.scratch))
+        assert reports(self.project.folder) == reports(
+            run_without_engine(self.project, self.scratch)
+        )
 
     @rule(stage=st.sampled_from(STUB_STAGES), by_snakemake=st.booleans())
     def run_one_stage(self, stage: str, by_snakemake: bool) -> None:
@@ -193,7 +195,7 @@ class Users(RuleBasedStateMachine):
         except subprocess.TimeoutExpired:
             os.killpg(leader.pid, signal.SIGKILL)
             leader.wait()
-        wait_until(lambda: not at_work(self.project), seconds=30)
+        wait_until(lambda: not running_processes(self.project), seconds=30)
 
     @precondition(lambda self: hasattr(self, "project"))
     @invariant()

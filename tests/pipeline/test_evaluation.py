@@ -15,19 +15,21 @@ MIDDLE = list(robustness.SHIFTS).index(0)
 
 
 @pytest.fixture
-def evaluation(finished: Project) -> dict[str, Any]:
-    path = finished.folder / "results" / "regularized" / "0" / "evaluation.json"
+def evaluation(finished_project: Project) -> dict[str, Any]:
+    path = finished_project.folder / "results" / "regularized" / "0" / "evaluation.json"
     return json.loads(path.read_text())
 
 
 @pytest.fixture
-def predictions(finished: Project) -> dict[str, np.ndarray]:
-    path = finished.folder / "results" / "regularized" / "0" / "predictions.npz"
+def predictions(finished_project: Project) -> dict[str, np.ndarray]:
+    path = finished_project.folder / "results" / "regularized" / "0" / "predictions.npz"
     names = ("probabilities", "labels", "shifted", "corrupted")
     return dict(zip(names, datasets.load_examples(path, *names), strict=True))
 
 
-def test_each_part_of_the_data_is_measured(finished: Project, evaluation: dict[str, Any]) -> None:
+def test_each_part_of_the_data_is_measured(
+    finished_project: Project, evaluation: dict[str, Any]
+) -> None:
     sizes = {part: evaluation[part]["images"] for part in ("train", "validation", "test")}
     assert sizes == {"train": 120, "validation": 30, "test": 50}
     assert evaluation["whole_test"]["images"] == 60
@@ -53,7 +55,7 @@ def test_the_kept_predictions_are_those_that_were_measured(
 
 
 def test_shifted_and_corrupted_images_are_those_of_the_test_set(
-    finished: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
+    finished_project: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     assert predictions["shifted"].shape == (9, 9, 10)
     assert predictions["corrupted"].shape == (len(CORRUPTIONS), 5, 10)
@@ -62,7 +64,7 @@ def test_shifted_and_corrupted_images_are_those_of_the_test_set(
     assert evaluation["robustness"] == robustness.summary(
         predictions["shifted"], predictions["corrupted"]
     )
-    data = finished.folder / "data"
+    data = finished_project.folder / "data"
     [images] = datasets.load_examples(data / "subset" / "test.npz", "images")
     expected = all_severities(images[:10])
     for name, kept in zip(
@@ -71,8 +73,8 @@ def test_shifted_and_corrupted_images_are_those_of_the_test_set(
         assert np.array_equal(kept, expected[name]), name
 
 
-def test_the_training_says_how_it_was_made(finished: Project) -> None:
-    path = finished.folder / "results" / "regularized" / "0" / "training.json"
+def test_the_training_says_how_it_was_made(finished_project: Project) -> None:
+    path = finished_project.folder / "results" / "regularized" / "0" / "training.json"
     record = json.loads(path.read_text())
     assert record["training"]["epochs"] == 2
     assert record["model_settings"]["dropout"] == {"conv": 0.25, "dense": 0.5}

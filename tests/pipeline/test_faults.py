@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 import zc.lockfile
-from support.processes import at_work, said, start, wait_until
-from support.project import BIN, ROOT, Project, made_afresh, ran, reports
+from support.processes import output_of, running_processes, start, wait_until
+from support.project import BIN, ROOT, Project, executed_stages, reports, run_without_engine
 
 from overfitting.common.files import PARTIAL, atomic_write, read_record, sha256, write_record
 
@@ -36,7 +36,7 @@ def in_the_middle_of_training(project: Project) -> None:
 
 
 def scripts(project: Project) -> list[psutil.Process]:
-    return [p for p in at_work(project, "scripts/train.py") if "python" in p.name()]
+    return [p for p in running_processes(project, "scripts/train.py") if "python" in p.name()]
 
 
 def kill_group(leader: subprocess.Popen[str], project: Project) -> None:
@@ -49,7 +49,7 @@ def kill_leader(leader: subprocess.Popen[str], project: Project) -> None:
 
 def kill_dvc(leader: subprocess.Popen[str], project: Project) -> None:
     shells = {"sh", "bash", "dash"}  # which Snakemake starts DVC with
-    jobs = [*at_work(project, "repro"), *at_work(project, "dvc_bridge job")]
+    jobs = [*running_processes(project, "repro"), *running_processes(project, "dvc_bridge job")]
     victims = [process for process in jobs if process.name() not in shells]
     assert victims
     for process in victims:
@@ -103,27 +103,29 @@ BY_DVC = (*DVC, "train@regularized-0")
     ids=lambda value: value[0] if isinstance(value, tuple) else value.__name__,
 )
 def test_killed_in_training(
-    quick: Project,
+    stub_project: Project,
     command: tuple[str, ...],
     fault: Callable[[subprocess.Popen[str], Project], None],
 ) -> None:
-    before = (quick.folder / WEIGHTS).read_bytes()
-    lengthen(quick)
-    leader = start(quick, *command)
-    in_the_middle_of_training(quick)
-    fault(leader, quick)
+    before = (stub_project.folder / WEIGHTS).read_bytes()
+    lengthen(stub_project)
+    leader = start(stub_project, *command)
+    in_the_middle_of_training(stub_project)
+    fault(leader, stub_project)
     leader.wait(60)
-    wait_until(lambda: not at_work(quick), seconds=15)  # nobody works on, unasked
-    weights = quick.folder / WEIGHTS  # DVC has removed it: others only who worked on could make
+    wait_until(lambda: not running_processes(stub_project), seconds=15)  # nobody works on, unasked
+    weights = (
+        stub_project.folder / WEIGHTS
+    )  # DVC has removed it: others only who worked on could make
     if command == BY_SNAKEMAKE and fault is terminate_leader:  # it lets the running job end
         assert not weights.exists() or weights.stat().st_size == len(before)
     elif fault in (kill_script, kill_dvc):  # Snakemake puts back what stood there
         assert not weights.exists() or weights.read_bytes() == before
     else:
         assert not weights.exists()
-    quick.run(*command)  # the same command again, nothing else
-    assert_trained(quick, EPOCHS)
-    assert_nothing_partial(quick)
+    stub_project.run(*command)  # the same command again, nothing else
+    assert_trained(stub_project, EPOCHS)
+    assert_nothing_partial(stub_project)
 
 
 def assert_nothing_partial(project: Project) -> None:
@@ -142,7 +144,7 @@ def test_a_whole_run_killed_twice_ends_as_an_undisturbed_one(
         in_the_middle_of_training(project)
         fault(leader, project)
         leader.wait(60)
-        wait_until(lambda: not at_work(project), seconds=15)
+        wait_until(lambda: not running_processes(project), seconds=15)
         assert not (project.folder / WEIGHTS).exists()
         (project.folder / "logs" / "train" / "regularized-0.log").unlink()
     project.run(*SNAKEMAKE)
@@ -154,21 +156,23 @@ def test_a_whole_run_killed_twice_ends_as_an_undisturbed_one(
 
 
 @pytest.mark.parametrize("command", [SNAKEMAKE, ("snakemake", "-n")], ids=["run", "look"])
-def test_dvc_lock_is_read_when_dvc_has_written_it(quick: Project, command: tuple[str, ...]) -> None:
+def test_dvc_lock_is_read_when_dvc_has_written_it(
+    stub_project: Project, command: tuple[str, ...]
+) -> None:
     """DVC writes dvc.lock in place, under its lock: what is read meanwhile would be a half."""
-    lock = quick.folder / "dvc.lock"
+    lock = stub_project.folder / "dvc.lock"
     whole = lock.read_text()
-    writer = zc.lockfile.LockFile(str(quick.folder / ".dvc" / "tmp" / "lock"))
+    writer = zc.lockfile.LockFile(str(stub_project.folder / ".dvc" / "tmp" / "lock"))
     try:
         lock.write_text(whole[: len(whole) // 2])
-        reader = start(quick, *command)
-        wait_until(lambda: "Building DAG" in said(quick))
+        reader = start(stub_project, *command)
+        wait_until(lambda: "Building DAG" in output_of(stub_project))
         time.sleep(1)
         lock.write_text(whole)
     finally:
         writer.close()
-    assert reader.wait(60) == 0, said(quick)
-    assert "Nothing to be done" in said(quick)
+    assert reader.wait(60) == 0, output_of(stub_project)
+    assert "Nothing to be done" in output_of(stub_project)
     assert lock.read_text() == whole
 
 
@@ -177,58 +181,58 @@ def holder(run: subprocess.Popen[str], engine: str) -> str:
     return f"{engine}, PID {run.pid} on {socket.gethostname()}"
 
 
-def test_two_snakemakes_at_once(quick: Project) -> None:
-    lengthen(quick, 3 * EPOCHS)
-    first = start(quick, *BY_SNAKEMAKE)
-    in_the_middle_of_training(quick)
-    experiment = quick.run("dvc", "exp", "run", check=False)
-    second = quick.run(*BY_SNAKEMAKE)
+def test_two_snakemakes_at_once(stub_project: Project) -> None:
+    lengthen(stub_project, 3 * EPOCHS)
+    first = start(stub_project, *BY_SNAKEMAKE)
+    in_the_middle_of_training(stub_project)
+    experiment = stub_project.run("dvc", "exp", "run", check=False)
+    second = stub_project.run(*BY_SNAKEMAKE)
     busy = f"another run is at work in this folder ({holder(first, 'snakemake')}); waiting"
     assert busy in second.stdout
-    assert ran(second.stdout) == set()
+    assert executed_stages(second.stdout) == set()
     assert experiment.returncode
     assert "busy, it is being blocked by" in experiment.stdout
     assert first.wait(60) == 0
-    assert_trained(quick, 3 * EPOCHS)
+    assert_trained(stub_project, 3 * EPOCHS)
 
 
 @pytest.mark.parametrize("commands", [(SNAKEMAKE, DVC), (DVC, SNAKEMAKE)], ids=lambda c: c[0][0])
 def test_both_engines_at_once(
-    quick: Project, tmp_path: Path, commands: tuple[tuple[str, ...], tuple[str, ...]]
+    stub_project: Project, tmp_path: Path, commands: tuple[tuple[str, ...], tuple[str, ...]]
 ) -> None:
     """Whole runs with several stages to do: no stage is run twice, and together they finish."""
-    quick.edit(lambda params: params.update(seeds=[1]))
+    stub_project.edit(lambda params: params.update(seeds=[1]))
     one, other = commands
-    first = start(quick, *one)
-    wait_until(lambda: "Running stage 'train" in said(quick))
-    second = quick.run(*other, check=False)
+    first = start(stub_project, *one)
+    wait_until(lambda: "Running stage 'train" in output_of(stub_project))
+    second = stub_project.run(*other, check=False)
     finished = first.wait(90)
     if other == SNAKEMAKE:
         assert second.returncode == 0, second.stdout  # it waits
     else:
-        assert finished == 0, said(quick)
+        assert finished == 0, output_of(stub_project)
         assert second.returncode == 0 or "busy, it is being blocked by" in second.stdout
-    again = quick.run(*DVC).stdout
-    runs = re.findall(r"Running stage '([^']+)'", said(quick) + second.stdout + again)
+    again = stub_project.run(*DVC).stdout
+    runs = re.findall(r"Running stage '([^']+)'", output_of(stub_project) + second.stdout + again)
     assert sorted(runs) == sorted(
         [
             *("params", "train@baseline-1", "train@regularized-1", "report"),
             *("evaluate@baseline-1", "evaluate@regularized-1"),
         ]
     )
-    quick.assert_up_to_date()
-    assert reports(quick.folder) == reports(made_afresh(quick, tmp_path))
+    stub_project.assert_up_to_date()
+    assert reports(stub_project.folder) == reports(run_without_engine(stub_project, tmp_path))
 
 
-def test_two_dvcs_at_once(quick: Project) -> None:
-    lengthen(quick, 3 * EPOCHS)
-    first = start(quick, *BY_DVC)
-    in_the_middle_of_training(quick)
-    second = quick.run(*BY_DVC, check=False)
+def test_two_dvcs_at_once(stub_project: Project) -> None:
+    lengthen(stub_project, 3 * EPOCHS)
+    first = start(stub_project, *BY_DVC)
+    in_the_middle_of_training(stub_project)
+    second = stub_project.run(*BY_DVC, check=False)
     assert second.returncode
     assert "busy, it is being blocked by" in second.stdout
     assert first.wait(60) == 0
-    assert_trained(quick, 3 * EPOCHS)
+    assert_trained(stub_project, 3 * EPOCHS)
 
 
 def test_divergence_stops_that_model_alone(project: Project) -> None:
@@ -274,16 +278,16 @@ LOOK = ("snakemake", "--dry-run")
 
 @pytest.mark.parametrize("command", [SNAKEMAKE, LOOK, DVC], ids=lambda command: command[-1])
 def test_wrong_params_are_refused_by_both_before_any_work(
-    quick: Project, command: tuple[str, ...]
+    stub_project: Project, command: tuple[str, ...]
 ) -> None:
     """DVC runs the stage `params` first, unless it cannot read params.yaml itself."""
-    path = quick.folder / "params.yaml"
+    path = stub_project.folder / "params.yaml"
     text = path.read_text()
-    before = quick.metrics()
+    before = stub_project.metrics()
     for edit, words in WRONG:
         assert edit[0] in text
         path.write_text(text.replace(*edit, 1))
-        done = quick.run(*command, check=False)
+        done = stub_project.run(*command, check=False)
         refused = [line for line in done.stdout.splitlines() if "error: " in line]
         if command != DVC:
             assert done.returncode == 1
@@ -291,16 +295,16 @@ def test_wrong_params_are_refused_by_both_before_any_work(
         if command != DVC or not any(words.startswith(start) for start in IN_WORDS_OF_DVC):
             assert refused[0].startswith("error: params.yaml") and words in refused[0]
         assert done.returncode
-        assert ran(done.stdout) <= ({"params"} if command == DVC else set())
+        assert executed_stages(done.stdout) <= ({"params"} if command == DVC else set())
         assert "Traceback" not in done.stdout
-        assert not (quick.folder / "hacked").exists()
-        assert quick.metrics() == before
+        assert not (stub_project.folder / "hacked").exists()
+        assert stub_project.metrics() == before
     path.write_text(text.replace("dense: 0.5", "dense: 0.45"))
     if command != LOOK:
-        assert ran(quick.run(*command).stdout) == {
+        assert executed_stages(stub_project.run(*command).stdout) == {
             *("params", "train@regularized-0", "evaluate@regularized-0", "report"),
         }
-        quick.assert_up_to_date()
+        stub_project.assert_up_to_date()
 
 
 @pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=lambda command: command[0])
@@ -326,7 +330,7 @@ def test_all_sources_are_down_and_one_comes_back(
     assert "set FASHION_MNIST_DIR to that folder, and run the same command again" in done.stdout
     assert "all that was said: logs/download.log" in done.stdout
     assert "Traceback" not in done.stdout
-    assert ran(done.stdout) == {"params", "download"}
+    assert executed_stages(done.stdout) == {"params", "download"}
     assert project.metrics() == before
     project.run(*command)
     assert labels.read_bytes() == whole
@@ -414,7 +418,7 @@ def test_damaged_raw_data_are_made_again(project: Project) -> None:
     raw = project.folder / "data" / "raw" / "train-labels-idx1-ubyte"
     raw.chmod(0o644)
     raw.write_bytes(b"\0" * raw.stat().st_size)
-    assert ran(project.repro()) <= {"download"}
+    assert executed_stages(project.repro()) <= {"download"}
     project.assert_up_to_date()
     assert raw.read_bytes() == (project.folder / "by hand" / raw.name).read_bytes()
 
@@ -522,31 +526,31 @@ def test_make_finds_the_programs_it_needs() -> None:
 
 @pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=lambda command: command[0])
 def test_a_report_that_fails_leaves_the_one_before(
-    quick: Project, command: tuple[str, ...]
+    stub_project: Project, command: tuple[str, ...]
 ) -> None:
-    before = reports(quick.folder)
-    script = quick.folder / "workflow" / "scripts" / "report.py"
+    before = reports(stub_project.folder)
+    script = stub_project.folder / "workflow" / "scripts" / "report.py"
     script.write_text("import sys\nsys.exit('no report today')\n")
-    done = quick.run(*command, check=False)
+    done = stub_project.run(*command, check=False)
     assert done.returncode
     assert "no report today" in done.stdout
-    assert reports(quick.folder) == before
+    assert reports(stub_project.folder) == before
 
 
-def test_a_python_without_packages_says_so(quick: Project, tmp_path: Path) -> None:
+def test_a_python_without_packages_says_so(stub_project: Project, tmp_path: Path) -> None:
     """As where an environment is not activated: in one line, by every script."""
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     python = bare / "bin" / "python"
-    for script in (quick.folder / "workflow" / "scripts").glob("*.py"):
+    for script in (stub_project.folder / "workflow" / "scripts").glob("*.py"):
         shutil.copy(ROOT / "workflow" / "scripts" / script.name, script)  # not the stubs
-        done = quick.run(str(python), str(script), check=False)
+        done = stub_project.run(str(python), str(script), check=False)
         assert done.returncode == 1
         [line] = done.stdout.splitlines()
         assert line.startswith(f"error: this Python ({python}) lacks ") and "numpy" in line
         assert "`source .venv/bin/activate`" in line
     path = os.pathsep.join([str(python.parent), os.environ["PATH"]])
-    done = quick.run(str(BIN / "dvc"), "repro", check=False, PATH=path)
+    done = stub_project.run(str(BIN / "dvc"), "repro", check=False, PATH=path)
     assert done.returncode
     assert f"error: this Python ({python}) lacks " in done.stdout
     assert "Traceback" not in done.stdout

@@ -20,7 +20,7 @@ import boto3
 import pytest
 from dvc.config_schema import REMOTE_SCHEMAS
 from moto.server import ThreadedMotoServer
-from support.project import BIN, ROOT, Project, ran
+from support.project import BIN, ROOT, Project, executed_stages
 
 import check
 
@@ -239,10 +239,10 @@ def set_other_params(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def past(finished_stubs: Project, tmp_path_factory: pytest.TempPathFactory) -> Past:
-    project = finished_stubs.copy(tmp_path_factory.mktemp("past") / "project")
+def past(finished_stub_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Past:
+    project = finished_stub_project.copy(tmp_path_factory.mktemp("past") / "project")
     set_other_params(project)
-    assert ran(project.repro()) == OF_REGULARIZED
+    assert executed_stages(project.repro()) == OF_REGULARIZED
     metrics = project.metrics()
     project.git("checkout", "--quiet", ".")
     project.run("dvc", "checkout")
@@ -324,9 +324,9 @@ def test_nobody_makes_again_what_was_pushed(
     assert whole(cached(bob)) == whole(cached(ada))
     if store.heading == "A folder":  # what arrives is the same from each kind, and this takes long
         carol = bob.copy(tmp_path / "carol")
-        assert ran(store.type_in(carol, snakemake)) == {"report"}
+        assert executed_stages(store.type_in(carol, snakemake)) == {"report"}
         assert carol.metrics() == past.metrics
-    assert ran(bob.repro()) == {"report"}
+    assert executed_stages(bob.repro()) == {"report"}
     assert bob.metrics() == past.metrics != ada.metrics()
 
 

@@ -178,16 +178,16 @@ def test_results_come_from_the_remote(branched: Project, tmp_path: Path) -> None
 
 
 def test_what_cannot_be_reviewed_is_said_in_a_line(branched: Project, tmp_path: Path) -> None:
-    said = review_of(branched, "no-such-branch", check=False)
-    assert said.startswith("error: no-such-branch is no commit here")
-    assert said.count("\n") == 1
+    output = review_of(branched, "no-such-branch", check=False)
+    assert output.startswith("error: no-such-branch is no commit here")
+    assert output.count("\n") == 1
 
     stale = branched.copy(tmp_path / "stale")
     params = stale.folder / "params.yaml"
     params.write_text(params.read_text().replace("0.85", "0.86"))
-    said = review_of(stale, "main", check=False)
-    assert said.startswith("error: the results are stale: run `snakemake --cores 4` first")
-    assert said.count("\n") == 1
+    output = review_of(stale, "main", check=False)
+    assert output.startswith("error: the results are stale: run `snakemake --cores 4` first")
+    assert output.count("\n") == 1
 
 
 def test_a_commit_that_recorded_no_predictions_is_not_judged() -> None:

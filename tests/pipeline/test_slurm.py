@@ -12,11 +12,11 @@ import pytest
 from support.project import (
     ROOT,
     Project,
-    made_afresh,
+    executed_stages,
     make_project,
     make_stub_project,
-    ran,
     reports,
+    run_without_engine,
 )
 from support.slurm_cluster import NODES, Cluster, lacking, no_namespaces, wait_until
 
@@ -89,9 +89,9 @@ def test_a_disturbed_run_ends_as_an_undisturbed_one(cluster: Cluster, tmp_path: 
 
     assert "another run is at work in this folder (train@regularized-0, PID " in second
     project.assert_up_to_date()
-    assert reports(project.folder) == reports(made_afresh(project, tmp_path))
+    assert reports(project.folder) == reports(run_without_engine(project, tmp_path))
     # What takes seconds was done here, and what takes long by Slurm, each once.
-    assert ran(said.read_text() + second) == {
+    assert executed_stages(said.read_text() + second) == {
         *("params", "download", "subset", "corruptions", "report")
     }
     done = jobs(project, cluster)

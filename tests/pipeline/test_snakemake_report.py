@@ -24,8 +24,8 @@ def test_snakemakes_report_has_categories_and_captions(project: Project) -> None
 
 
 def test_dvc_shows_curves_reliability_and_confusion(project: Project) -> None:
-    said = project.run("dvc", "plots", "show", "--json").stdout
-    shown = json.loads(said[said.index("{") :])
+    output = project.run("dvc", "plots", "show", "--json").stdout
+    shown = json.loads(output[output.index("{") :])
     titles = [plot[0]["content"]["title"]["text"] for plot in shown["data"].values()]
     for start in ("Accuracy per epoch", "Loss per epoch", "Accuracy against", "Test images by"):
         assert any(title.startswith(start) for title in titles), titles

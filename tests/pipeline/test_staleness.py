@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import ruamel.yaml
 from dvc.repo import Repo
-from support.project import ROOT, Project, ran
+from support.project import ROOT, Project, executed_stages
 
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
@@ -59,14 +59,14 @@ KEYS = [key for key in leaves(PARAMS) if key[0] not in ("compare", "seeds")]
 
 
 @pytest.fixture(scope="module")
-def edited(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+def edited(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A finished project whose params.yaml is edited in turn; nothing is run in it."""
-    return finished.copy(tmp_path_factory.mktemp("staleness") / "project")
+    return finished_project.copy(tmp_path_factory.mktemp("staleness") / "project")
 
 
 @pytest.mark.parametrize("key", KEYS, ids=".".join)
 def test_a_key_makes_exactly_its_stages_stale(
-    edited: Project, finished: Project, key: tuple[str, ...]
+    edited: Project, finished_project: Project, key: tuple[str, ...]
 ) -> None:
     def change(content: Any) -> None:
         for part in key[:-1]:
@@ -77,7 +77,7 @@ def test_a_key_makes_exactly_its_stages_stale(
     try:
         changed = stale_by_dvc(edited)
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
     assert changed == {"params", *expected(key)}
 
 
@@ -100,24 +100,26 @@ def test_a_key_makes_exactly_its_stages_stale(
     ],
 )
 def test_a_list_makes_its_new_stages_stale(
-    edited: Project, finished: Project, key: str, value: list[object], stale: set[str]
+    edited: Project, finished_project: Project, key: str, value: list[object], stale: set[str]
 ) -> None:
     edited.edit(lambda content: content.update({key: value}))
     try:
         changed = stale_by_dvc(edited)
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
     assert changed == {"params", *stale}
 
 
-def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: Project) -> None:
+def test_a_comment_makes_nothing_but_the_check_stale(
+    edited: Project, finished_project: Project
+) -> None:
     path = edited.folder / "params.yaml"
     path.write_text(path.read_text() + "# a remark\n")
     try:
         assert stale_by_dvc(edited) == {"params"}
         assert edited.planned() == {"params"}
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
 
 
 def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
@@ -126,7 +128,7 @@ def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
     before = corrupted.read_bytes()
     again = {"params", "subset", "corruptions", "report"}
     again |= {"evaluate@baseline-0", "evaluate@regularized-0"}
-    assert ran(project.snakemake()) == again
+    assert executed_stages(project.snakemake()) == again
     project.assert_up_to_date()
     assert corrupted.read_bytes() == before  # it holds the first images, whatever follows them
 
@@ -134,7 +136,7 @@ def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
 def test_without_robustness_there_is_a_report(project: Project) -> None:
     project.edit(lambda content: content["robustness"].update(test_size=0))
     again = {"params", "corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
-    assert ran(project.repro()) == again
+    assert executed_stages(project.repro()) == again
     project.assert_up_to_date()
     assert "`robustness.test_size` in `params.yaml` is 0" in (
         project.folder / "reports" / "report.md"
@@ -147,6 +149,6 @@ def stale_by_dvc(project: Project) -> set[str]:
         return {name.rpartition(":")[2] for name in repo.status()}
 
 
-def restore(edited: Project, finished: Project) -> None:
+def restore(edited: Project, finished_project: Project) -> None:
     for name in ("params.yaml", "dvc.lock"):
-        Path(edited.folder, name).write_bytes(Path(finished.folder, name).read_bytes())
+        Path(edited.folder, name).write_bytes(Path(finished_project.folder, name).read_bytes())

@@ -70,9 +70,9 @@ READERS: dict[str, list[Callable[[], None]]] = {
 
 
 @pytest.fixture(scope="module")
-def kept(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def kept(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the finished project; each test leaves it as it was."""
-    return finished.copy(tmp_path_factory.mktemp("verify") / "its own").folder
+    return finished_project.copy(tmp_path_factory.mktemp("verify") / "its own").folder
 
 
 @pytest.fixture
@@ -207,9 +207,9 @@ def test_the_advice_fixes_what_was_found(project: Project, monkeypatch: pytest.M
         copy.chmod(0o644)
         copy.write_bytes(b"damaged")
         copy.chmod(mode)  # DVC trusts what nobody may write to
-    said = project.run("python", "workflow/scripts/dvc_bridge", "verify", check=False).stdout
+    output = project.run("python", "workflow/scripts/dvc_bridge", "verify", check=False).stdout
     for copy in copies:
-        assert f": {copy} is " in said.replace(f"{project.folder}/", "")
+        assert f": {copy} is " in output.replace(f"{project.folder}/", "")
         copy.unlink()
     project.snakemake()
     assert [copy.read_bytes() for copy in copies] == [before] * 2

@@ -26,7 +26,7 @@ def start(project: Project, *command: str) -> subprocess.Popen[str]:
     )
 
 
-def said(project: Project) -> str:
+def output_of(project: Project) -> str:
     return (project.folder.parent / "output.txt").read_text()
 
 
@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], Any], seconds: float = 90) -> Any:
     return result
 
 
-def at_work(project: Project, name: str = "") -> list[psutil.Process]:
+def running_processes(project: Project, name: str = "") -> list[psutil.Process]:
     """The living processes that work in the project's folder."""
     found = []
     for process in psutil.process_iter():

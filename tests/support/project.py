@@ -113,7 +113,7 @@ def program(name: str) -> str:
     return str(BIN / name) if (BIN / name).exists() else name
 
 
-def ran(output: str) -> set[str]:
+def executed_stages(output: str) -> set[str]:
     """The stages whose command was really run, by either engine."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
@@ -199,7 +199,7 @@ make("report", [])
 """
 
 
-def made_afresh(project: Project, scratch: Path) -> Path:
+def run_without_engine(project: Project, scratch: Path) -> Path:
     """What a fresh clone would make of params and stand-ins in a project, without any engine."""
     fresh = scratch / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
