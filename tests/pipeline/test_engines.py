@@ -1,4 +1,4 @@
-"""The ten cases in which Snakemake and DVC must agree, through the commands that users type."""
+"""Snakemake and DVC agree on what to run, in ten cases, tested with the commands of users."""
 
 import json
 import os
@@ -21,7 +21,7 @@ ALL = {
     "evaluate@regularized-0",
     "report",
 }
-OF_REGULARIZED = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
+AFFECTED_STAGES = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
 
 
 def set_dropout(project: Project, rate: float) -> None:
@@ -29,7 +29,7 @@ def set_dropout(project: Project, rate: float) -> None:
 
 
 def shuffle_times(project: Project) -> None:
-    """Give every file a time of its own, in random order, as a checkout may."""
+    """Set random modification times, in an order that a checkout may also result in."""
     for path in project.folder.rglob("*"):
         if path.is_file() and not {".git", ".dvc"} & set(path.parts):
             moment = random.randint(1_000_000_000, 1_700_000_000)
@@ -54,19 +54,19 @@ def test_a_fresh_clone_by_dvc(fresh_project: Project, finished_project: Project)
     assert executed_stages(fresh_project.repro()) == ALL
     fresh_project.assert_up_to_date()
     assert fresh_project.planned("corruptions") == set()
-    # Both engines give the same bytes, in parallel and one after the other.
+    # Snakemake runs trainings in parallel, DVC one after the other; the results are identical.
     for name in ("dvc.lock", "reports/metrics.json", "reports/report.html"):
         assert (fresh_project.folder / name).read_bytes() == (
             finished_project.folder / name
         ).read_bytes()
 
 
-def test_an_edit_in_either_engine_and_back(stub_project: Project) -> None:
+def test_an_edit_and_its_revert_with_either_engine(stub_project: Project) -> None:
     before = stub_project.metrics()
     set_dropout(stub_project, 0.3)
-    assert stub_project.planned() == OF_REGULARIZED
+    assert stub_project.planned() == AFFECTED_STAGES
     output = stub_project.repro()
-    assert executed_stages(output) == OF_REGULARIZED
+    assert executed_stages(output) == AFFECTED_STAGES
     stub_project.assert_up_to_date()
     assert stub_project.metrics()["baseline"] == before["baseline"]
     assert stub_project.metrics()["regularized"] != before["regularized"]
@@ -74,10 +74,10 @@ def test_an_edit_in_either_engine_and_back(stub_project: Project) -> None:
 
     set_dropout(stub_project, 0.1)
     output = stub_project.snakemake()
-    assert executed_stages(output) == OF_REGULARIZED
+    assert executed_stages(output) == AFFECTED_STAGES
     stub_project.assert_up_to_date()
 
-    set_dropout(stub_project, 0.5)  # as it was at first: nothing is trained again
+    set_dropout(stub_project, 0.5)  # the original value: nothing is trained again
     assert executed_stages(stub_project.snakemake()) == {"report"}
     stub_project.assert_up_to_date()
     assert stub_project.metrics() == before
@@ -87,7 +87,7 @@ def test_an_edit_in_either_engine_and_back(stub_project: Project) -> None:
     stub_project.assert_up_to_date()
 
 
-def test_another_branch_whatever_the_times(stub_project: Project) -> None:
+def test_another_branch_with_any_modification_times(stub_project: Project) -> None:
     stub_project.git("checkout", "--quiet", "-b", "other")
     set_dropout(stub_project, 0.2)
     stub_project.snakemake()
@@ -124,15 +124,15 @@ def test_a_clone_that_pulls(stub_project: Project, tmp_path: Path) -> None:
     clone.assert_up_to_date()
     assert executed_stages(clone.snakemake()) == set()
     set_dropout(clone, 0.35)
-    assert clone.planned() == OF_REGULARIZED
-    assert executed_stages(clone.snakemake()) == OF_REGULARIZED
+    assert clone.planned() == AFFECTED_STAGES
+    assert executed_stages(clone.snakemake()) == AFFECTED_STAGES
     clone.assert_up_to_date()
 
 
 @pytest.mark.parametrize(
     ("file", "stale", "rerun"),
     [
-        # An equal result stops the wave: nothing is trained again.
+        # The output stays the same, so later stages are not run.
         ("workflow/scripts/subset.py", ALL - {"params", "download"}, {"subset"}),
         (
             "workflow/scripts/overfitting/evaluation/inference.py",
@@ -141,7 +141,7 @@ def test_a_clone_that_pulls(stub_project: Project, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_script_or_shared_module_edited(
+def test_editing_a_script_or_a_shared_module(
     project: Project, file: str, stale: set[str], rerun: set[str]
 ) -> None:
     with (project.folder / file).open("a") as script:
@@ -153,7 +153,7 @@ def test_a_script_or_shared_module_edited(
 
 
 @pytest.mark.parametrize("file", ["scripts/overfitting/report/pages.py", "templates/report.md.j2"])
-def test_what_only_the_report_reads_edited(stub_project: Project, file: str) -> None:
+def test_editing_what_only_the_report_reads(stub_project: Project, file: str) -> None:
     with (stub_project.folder / "workflow" / file).open("a") as edited:
         edited.write("\n# edited\n")
     assert stub_project.planned() == {"report"}
@@ -163,7 +163,7 @@ def test_what_only_the_report_reads_edited(stub_project: Project, file: str) -> 
     stub_project.assert_up_to_date()
 
 
-def test_models_and_seeds_come_and_go(stub_project: Project, tmp_path: Path) -> None:
+def test_models_and_seeds_are_added_and_removed(stub_project: Project, tmp_path: Path) -> None:
     before = stub_project.metrics()
     stub_project.edit(lambda params: params["compare"].remove("regularized"))
     assert executed_stages(stub_project.repro()) == {"params", "report"}
@@ -194,13 +194,13 @@ def test_models_and_seeds_come_and_go(stub_project: Project, tmp_path: Path) -> 
     assert stub_project.metrics() == before
 
 
-def test_leftovers_do_not_outlive_a_revert(stub_project: Project) -> None:
+def test_leftover_results_are_removed_after_a_revert(stub_project: Project) -> None:
     stub_project.edit(lambda params: params["seeds"].append(9))
     stub_project.edit(lambda params: params["compare"].remove("regularized"))
     stub_project.snakemake()
     lock = stub_project.git("show", "HEAD:dvc.lock")
     stub_project.git("checkout", "--quiet", "--", ".")
-    # The seed's results are still there, and DVC watches the folder they are in.
+    # The seed's results still exist in a folder that DVC tracks.
     assert (stub_project.folder / "results" / "baseline" / "9").exists()
     assert executed_stages(stub_project.repro()) <= {"report"}
     stub_project.assert_up_to_date()
@@ -217,7 +217,7 @@ def test_experiments(stub_project: Project) -> None:
     stub_project.run("dvc", "exp", "run", "--queue", "--set-param", f"{rate}=0.2")
     stub_project.run("dvc", "exp", "run", "--run-all")
     shown = stub_project.run("dvc", "exp", "show", "--csv").stdout
-    rates = {float(found) for found in re.findall(r",(0\.\d+),", shown)}
+    rates = {float(value) for value in re.findall(r",(0\.\d+),", shown)}
     assert {0.2, 0.15} <= rates
     stub_project.assert_up_to_date()
 
@@ -226,7 +226,7 @@ def test_graphs_and_lists(finished_project: Project) -> None:
     assert "train@baseline-0" in finished_project.run("dvc", "stage", "list").stdout
     assert "train@baseline-0" in finished_project.run("dvc", "dag").stdout
     for option, expected in (("--dag", "model: baseline"), ("--rulegraph", 'label = "train"')):
-        done = subprocess.run(  # standard output alone: it is piped into dot
+        done = subprocess.run(  # users pipe standard output into dot, so it must have nothing else
             [BIN / "snakemake", option],
             cwd=finished_project.folder,
             env=finished_project.environment(),
@@ -239,7 +239,7 @@ def test_graphs_and_lists(finished_project: Project) -> None:
     assert "good condition" in finished_project.run("snakemake", "--lint").stdout
 
 
-def test_make_check_says_what_disagrees(project: Project) -> None:
+def test_make_check_lists_what_differs(project: Project) -> None:
     check = ("python", "workflow/scripts/check.py")
     assert "DIFFERS" not in project.run(*check).stdout
     set_dropout(project, 0.45)
@@ -256,30 +256,32 @@ def test_make_check_says_what_disagrees(project: Project) -> None:
     assert "DIFFERS  dvc.lock: train@regularized-0" in done.stdout
 
 
-def test_make_check_finds_engines_that_differ(stub_project: Project) -> None:
-    """A bridge that forgets a stage: DVC itself is asked as well."""
+def test_make_check_detects_engines_that_disagree(stub_project: Project) -> None:
+    """With a bug in the bridge: `make check` compares its plan with that of DVC itself."""
     bridge = stub_project.folder / "workflow" / "scripts" / "dvc_bridge" / "planner.py"
-    told = "PlannedStage(inputs, stale)"
+    correct = "PlannedStage(inputs, stale)"
     text = bridge.read_text()
-    assert text.count(told) == 1
-    forgotten = "PlannedStage(inputs, stale and stage.name != 'train@regularized-0')"
-    bridge.write_text(text.replace(told, forgotten))
+    assert text.count(correct) == 1
+    incomplete = "PlannedStage(inputs, stale and stage.name != 'train@regularized-0')"
+    bridge.write_text(text.replace(correct, incomplete))
     set_dropout(stub_project, 0.45)
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert done.returncode == 1
     assert "DIFFERS  Snakemake and DVC: only DVC would run train@regularized-0\n" in done.stdout
-    bridge.write_text(text.replace(told, "PlannedStage(inputs, stale or stage.name == 'subset')"))
+    bridge.write_text(
+        text.replace(correct, "PlannedStage(inputs, stale or stage.name == 'subset')")
+    )
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert "DIFFERS  Snakemake and DVC: only Snakemake would run subset\n" in done.stdout
 
 
-def test_make_check_finds_a_report_of_other_models(stub_project: Project) -> None:
+def test_make_check_detects_a_report_of_other_models(stub_project: Project) -> None:
     metrics = stub_project.folder / "reports" / "metrics.json"
     metrics.write_text(json.dumps({"baseline": stub_project.metrics()["baseline"]}))
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert done.returncode == 1
-    found = "DIFFERS  reports: reports/metrics.json has ['baseline'], compare is ['baseline', "
-    assert found in done.stdout
+    expected = "DIFFERS  reports: reports/metrics.json has ['baseline'], compare is ['baseline', "
+    assert expected in done.stdout
     metrics.unlink()
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert "DIFFERS  reports: reports/metrics.json is missing; run `dvc repro`" in done.stdout

@@ -1,4 +1,4 @@
-"""What the stage `evaluate` measures, read from the files of a real run on small data."""
+"""The outputs of the stages `train` and `evaluate` in a real run on small data."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ from overfitting.common import datasets
 from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
 
-MIDDLE = list(robustness.SHIFTS).index(0)
+NO_SHIFT = list(robustness.SHIFTS).index(0)
 
 
 @pytest.fixture
@@ -27,20 +27,20 @@ def predictions(finished_project: Project) -> dict[str, np.ndarray]:
     return dict(zip(names, datasets.load_examples(path, *names), strict=True))
 
 
-def test_each_part_of_the_data_is_measured(
+def test_each_part_of_the_data_is_evaluated(
     finished_project: Project, evaluation: dict[str, Any]
 ) -> None:
     sizes = {part: evaluation[part]["images"] for part in ("train", "validation", "test")}
     assert sizes == {"train": 120, "validation": 30, "test": 50}
     assert evaluation["whole_test"]["images"] == 60
     for part in ("train", "validation", "test", "whole_test"):
-        of_classes = evaluation[part]["per_class_accuracy"]
-        assert len(of_classes) == 10
-        if part in ("test", "whole_test"):  # as many images of each class
-            assert np.mean(of_classes) == pytest.approx(evaluation[part]["accuracy"])
+        accuracies = evaluation[part]["per_class_accuracy"]
+        assert len(accuracies) == 10
+        if part in ("test", "whole_test"):  # these have equally many images of each class
+            assert np.mean(accuracies) == pytest.approx(evaluation[part]["accuracy"])
 
 
-def test_the_kept_predictions_are_those_that_were_measured(
+def test_metrics_match_the_saved_predictions(
     evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     probabilities, labels = predictions["probabilities"], predictions["labels"]
@@ -54,26 +54,26 @@ def test_the_kept_predictions_are_those_that_were_measured(
     }
 
 
-def test_shifted_and_corrupted_images_are_those_of_the_test_set(
+def test_shifted_and_corrupted_images_come_from_the_test_set(
     finished_project: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     assert predictions["shifted"].shape == (9, 9, 10)
     assert predictions["corrupted"].shape == (len(CORRUPTIONS), 5, 10)
-    right = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
-    assert np.array_equal(predictions["shifted"][MIDDLE, MIDDLE], right[:10])
+    correct = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
+    assert np.array_equal(predictions["shifted"][NO_SHIFT, NO_SHIFT], correct[:10])
     assert evaluation["robustness"] == robustness.summary(
         predictions["shifted"], predictions["corrupted"]
     )
     data = finished_project.folder / "data"
     [images] = datasets.load_examples(data / "subset" / "test.npz", "images")
     expected = all_severities(images[:10])
-    for name, kept in zip(
+    for name, saved in zip(
         CORRUPTIONS, datasets.load_examples(data / "corrupted.npz", *CORRUPTIONS), strict=True
     ):
-        assert np.array_equal(kept, expected[name]), name
+        assert np.array_equal(saved, expected[name]), name
 
 
-def test_the_training_says_how_it_was_made(finished_project: Project) -> None:
+def test_the_training_records_its_settings(finished_project: Project) -> None:
     path = finished_project.folder / "results" / "regularized" / "0" / "training.json"
     record = json.loads(path.read_text())
     assert record["training"]["epochs"] == 2
