@@ -1,4 +1,4 @@
-"""Projects to run for real: copies of this one with small data in the real IDX format."""
+"""Fixtures: small copies of this project in which tests run the real commands."""
 
 import os
 from collections.abc import Callable
@@ -12,7 +12,11 @@ from support.project import Project, make_project, make_stub_project
 def run_once(
     factory: pytest.TempPathFactory, make: Callable[[Path], Project], name: str
 ) -> Project:
-    """Give the project that all workers share: `snakemake --cores 4` has run, and a commit."""
+    """Return a project that all pytest workers share, with its results committed.
+
+    The first worker creates it, runs `snakemake --cores 4` in it and saves the output as NAME.txt
+    beside it.
+    """
     base = factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     folder = shared / f"{name} é 'project"
@@ -25,33 +29,33 @@ def run_once(
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project that `snakemake --cores 4` has run and somebody has committed; do not change it."""
+def finished_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the pipeline has been run and committed; shared, so do not modify it."""
     return run_once(tmp_path_factory, make_project, "finished")
 
 
 @pytest.fixture(scope="session")
-def finished_stubs(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """The same with stub stages; do not change it."""
+def finished_stub_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same with stub stages; shared, so do not modify it."""
     return run_once(tmp_path_factory, make_stub_project, "stubs")
 
 
 @pytest.fixture
-def fresh(tmp_path: Path) -> Project:
-    """A project in which nothing has been run."""
+def fresh_project(tmp_path: Path) -> Project:
+    """A project in which nothing has been run yet."""
     return make_project(tmp_path / "a fresh clone")
 
 
 @pytest.fixture
-def quick(finished_stubs: Project, tmp_path: Path) -> Project:
-    """A copy of the project with stub stages, to change and to break.
+def stub_project(finished_stub_project: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project with stub stages that the test may modify.
 
-    In a folder without accents, which DVC's `exp run --temp` does not stand.
+    Its path has no accents, because DVC's `exp run --temp` does not support them.
     """
-    return finished_stubs.copy(tmp_path / "its own 'copy'")
+    return finished_stub_project.copy(tmp_path / "its own 'copy'")
 
 
 @pytest.fixture
-def project(finished: Project, tmp_path: Path) -> Project:
-    """A copy of the finished project, to change and to break."""
-    return finished.copy(tmp_path / """its 'own' "copy" é""")
+def project(finished_project: Project, tmp_path: Path) -> Project:
+    """A copy of the finished project that the test may modify."""
+    return finished_project.copy(tmp_path / """its 'own' "copy" é""")

@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from support.processes import said, start, wait_until
-from support.project import ran
+from support.processes import output_of, start, wait_until
+from support.project import executed_stages
 from support.toy import ALL, POWERS, Toy
 
 
@@ -18,7 +18,7 @@ def test_the_first_run(toy: Toy, tmp_path: Path) -> None:
     for name in ("total.txt", ".gitignore", "out/.gitignore"):
         assert (toy.folder / name).read_bytes() == (twin.folder / name).read_bytes()
     toy.assert_up_to_date()
-    assert ran(toy.repro()) == set()
+    assert executed_stages(toy.repro()) == set()
 
 
 def test_new_entries_of_dvc_lock_come_in_the_order_of_dvc(done: Toy, tmp_path: Path) -> None:
@@ -32,7 +32,7 @@ def test_new_entries_of_dvc_lock_come_in_the_order_of_dvc(done: Toy, tmp_path: P
     run.kill()
     run.wait(30)
     held.unlink()
-    assert "power@c-5" not in done.lock(), said(done)
+    assert "power@c-5" not in done.lock(), output_of(done)
     done.snakemake()
     assert done.lock() == twin.lock()
 
@@ -45,7 +45,7 @@ def test_an_edit_is_planned_as_dvc_does_it(done: Toy) -> None:
     done.assert_up_to_date()
     done.write("input.txt", "4\n")
     assert done.planned() == ALL
-    assert ran(done.repro()) == ALL
+    assert executed_stages(done.repro()) == ALL
     done.assert_up_to_date()
 
 
@@ -74,7 +74,7 @@ def test_stages_without_a_rule_are_run(done: Toy) -> None:
     assert done.planned() == new
     done.snakemake()
     assert done.planned() == set()
-    assert ran(done.repro()) == set()
+    assert executed_stages(done.repro()) == set()
     assert set(done.status()) == {"other/dvc.yaml:y"}  # which `dvc repro` does not run either
 
     done.write("data.bin", "two\n")

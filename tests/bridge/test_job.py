@@ -4,8 +4,8 @@ import os
 import signal
 from pathlib import Path
 
-from support.processes import at_work, start, wait_until
-from support.project import ran
+from support.processes import running_processes, start, wait_until
+from support.project import executed_stages
 from support.toy import Toy
 
 JOB = ("python", "anywhere/dvc_bridge", "job")
@@ -21,7 +21,12 @@ def test_dvc_lock_is_the_one_that_dvc_writes(done: Toy, tmp_path: Path) -> None:
     stages = ["power@a-1-2", "power@c-3", "source", "total"]
     shown = [done.run(*JOB, stage).stdout for stage in stages]
     twin.repro("--single-item", *stages)
-    assert [ran(text) for text in shown] == [{"power@a-1-2"}, {"power@c-3"}, set(), {"total"}]
+    assert [executed_stages(text) for text in shown] == [
+        {"power@a-1-2"},
+        {"power@c-3"},
+        set(),
+        {"total"},
+    ]
     assert done.lock() == twin.lock()
     assert done.status() == twin.status()
 
@@ -53,7 +58,7 @@ def test_a_job_leaves_the_entries_of_other_stages_unread(done: Toy) -> None:
     other = "  power@other-0:\n    cmd: [not even YAML\n"
     done.write("dvc.lock", done.lock() + other)
     (done.folder / "out" / "b" / "2.txt").unlink()
-    assert ran(done.run(*JOB, "power@b-2").stdout) == set()  # from DVC's cache
+    assert executed_stages(done.run(*JOB, "power@b-2").stdout) == set()  # from DVC's cache
     assert done.lock().endswith(other)
 
 
@@ -65,7 +70,9 @@ def test_a_job_ends_with_the_snakemake_that_started_it(done: Toy) -> None:
     wait_until(lambda: len(done.ran()) > before)
     os.kill(run.pid, signal.SIGKILL)
     run.wait(30)
-    wait_until(lambda: not [p for p in at_work(done, "dvc_bridge job") if p.status() != "zombie"])
+    wait_until(
+        lambda: not [p for p in running_processes(done, "dvc_bridge job") if p.status() != "zombie"]
+    )
 
 
 def test_the_lock_of_runs_that_cannot_be_had_is_named(done: Toy) -> None:

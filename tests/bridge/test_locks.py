@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.processes import at_work, said, start, wait_until
-from support.project import BIN, ran
+from support.processes import output_of, running_processes, start, wait_until
+from support.project import BIN, executed_stages
 from support.toy import POWERS, Toy
 
 SNAKEMAKE = ("snakemake", "--cores", "4")
@@ -49,10 +49,12 @@ def test_another_dvc_does_not_run_what_a_job_runs(
     refused = toy.run(*other_dvc, "repro", "power@a-1-2", check=False)
     assert refused.returncode != 0
     assert "busy, it is being blocked by" in refused.stdout
-    [job] = [p.pid for p in at_work(toy, "dvc_bridge job power@a-1-2") if "python" in p.name()]
+    [job] = [
+        p.pid for p in running_processes(toy, "dvc_bridge job power@a-1-2") if "python" in p.name()
+    ]
     assert f"(PID {job}): " in refused.stdout
     (toy.folder / "wait-a-1-2").unlink()
-    assert run.wait(60) == 0, said(toy)
+    assert run.wait(60) == 0, output_of(toy)
     assert toy.ran() == began  # each stage once
     assert "didn't change, skipping" in toy.run(*other_dvc, "repro", "power@a-1-2").stdout
     toy.assert_up_to_date()
@@ -73,7 +75,7 @@ def test_a_job_waits_for_another_dvc_and_takes_what_it_did(done: Toy, other_dvc:
     assert run.poll() is None
     held.unlink()
     assert first.wait(60) == 0
-    assert run.wait(60) == 0, said(done)
+    assert run.wait(60) == 0, output_of(done)
     assert "Stage 'power@a-1-2' didn't change, skipping" in log.read_text()
     assert sorted(done.ran()) == sorted([*before, *POWERS])
     done.assert_up_to_date()
@@ -105,9 +107,9 @@ def test_a_waiting_snakemake_can_be_interrupted(
     working: tuple[Toy, subprocess.Popen[str]],
 ) -> None:
     toy, first = working
-    before = len(said(toy))
+    before = len(output_of(toy))
     second = start(toy, *SNAKEMAKE)
-    wait_until(lambda: "at work in this folder" in said(toy)[before:])
+    wait_until(lambda: "at work in this folder" in output_of(toy)[before:])
     second.send_signal(signal.SIGINT)
     assert second.wait(30) != 0
     assert first.poll() is None
@@ -136,7 +138,7 @@ def test_looking_waits_for_nobody_and_disturbs_nobody(
     assert toy.run("python", "anywhere/dvc_bridge", "verify", check=False).returncode == 1
     assert run.poll() is None
     (toy.folder / "wait-a-1-2").unlink()
-    assert run.wait(60) == 0, said(toy)
+    assert run.wait(60) == 0, output_of(toy)
     toy.assert_up_to_date()
 
 
@@ -161,7 +163,7 @@ def test_looking_changes_nothing_and_lists_what_a_run_runs(done: Toy) -> None:
     run = done.snakemake("--printshellcmds")
     log = done.folder / "logs"
     logs = "".join(path.read_text() for path in log.rglob("*.log"))
-    assert planned == ran(run + logs)
+    assert planned == executed_stages(run + logs)
 
 
 def test_an_editor_that_asks_dvc_all_the_time_stops_nobody(done: Toy) -> None:
@@ -177,7 +179,7 @@ def test_an_editor_that_asks_dvc_all_the_time_stops_nobody(done: Toy) -> None:
     ):
         done.run("dvc", *command)
     held.unlink()
-    assert run.wait(60) == 0, said(done)
+    assert run.wait(60) == 0, output_of(done)
     assert len(done.ran()) == before + len(POWERS)
 
 
@@ -187,12 +189,12 @@ def test_a_job_that_was_killed_leaves_no_lock(
     toy, run = working
     os.killpg(run.pid, signal.SIGKILL)
     run.wait(30)
-    wait_until(lambda: not at_work(toy, "dvc"))
+    wait_until(lambda: not running_processes(toy, "dvc"))
     rwlock = toy.folder / ".dvc" / "tmp" / "rwlock"
     assert json.loads(rwlock.read_text())["write"]
     (toy.folder / "wait-a-1-2").unlink()
     toy.run("python", "anywhere/dvc_bridge", "repair")  # where nobody asks for the dead
-    assert ran(toy.repro()) == {"power@a-1-2", "total"}
+    assert executed_stages(toy.repro()) == {"power@a-1-2", "total"}
     toy.assert_up_to_date()
 
 
@@ -215,12 +217,12 @@ def test_on_another_machine_jobs_exclude_each_other_by_their_own_lock(done: Toy)
         first = start(done, *job)
         wait_until(lambda: len(done.ran()) > before)
         second = start(done, *job)
-        wait_until(lambda: f"power@b-2, PID {first.pid} on " in said(done))
+        wait_until(lambda: f"power@b-2, PID {first.pid} on " in output_of(done))
         held.unlink()
-        assert first.wait(60) == 0, said(done)
-        assert second.wait(60) == 0, said(done)
+        assert first.wait(60) == 0, output_of(done)
+        assert second.wait(60) == 0, output_of(done)
     finally:
         os.environ.pop("DVC_BRIDGE_SNAKEMAKE_PID")
     assert len(done.ran()) == before + 1
-    assert "'power@b-2' didn't change, skipping" in said(done)
+    assert "'power@b-2' didn't change, skipping" in output_of(done)
     assert json.loads(rwlock.read_text()) == entries

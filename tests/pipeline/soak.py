@@ -1,12 +1,13 @@
-"""Kill runs at random moments, again and again, and see that the same command finishes the work.
+"""Kill runs repeatedly at random times, and check that the same command finishes the work.
 
     make soak                                    at least 50 kills, at most an hour
     make soak SOAK="--kills 500 --minutes 500"   more
 
-Each round has one undisturbed run with a new seed in one folder, and in another the same work,
-killed until it is done: Snakemake, DVC, the script or all of them, by SIGINT, SIGTERM or SIGKILL.
-After each kill nobody works on, and what stands under its final name is what it was before or
-what the undisturbed run made of it, to the byte. In the end both folders are the same.
+Each round runs the pipeline with a new seed in two folders. In the first, the run is not
+interrupted. In the second, Snakemake, DVC, the script of a stage or all of them are killed by
+SIGINT, SIGTERM or SIGKILL, up to six times, and the same command is run again. After each kill no
+process is left, and each output is byte for byte the old one or that of the uninterrupted run.
+At the end of a round both folders have the same contents.
 """
 
 import argparse
@@ -20,7 +21,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-from support.processes import at_work, said, start
+from support.processes import output_of, running_processes, start
 from support.project import Project, make_project
 
 from overfitting.common.files import PARTIAL
@@ -29,10 +30,10 @@ from overfitting.common.yaml_files import load_yaml
 COMMANDS = [("snakemake", "--cores", "4"), ("dvc", "repro")]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL]
 TARGETS = ["leader", "group", "dvc", "script"]
-LONGEST = 12  # seconds until a kill
-KILLS_IN_A_ROUND = 6  # then the work is let go to its end
-GRACE = 60  # seconds until all must have ended; SIGTERM lets a running stage end
-AT_ONCE = 15  # seconds until nobody works on after SIGKILL, on a machine with much to do
+MAX_DELAY = 12  # seconds until a kill
+KILLS_PER_ROUND = 6  # after these, the run may finish
+GRACE = 60  # seconds in which all processes must end; SIGTERM lets a running stage finish
+KILL_GRACE = 15  # the same after SIGKILL, on a busy machine
 
 
 def main(argv: list[str]) -> None:
@@ -43,78 +44,82 @@ def main(argv: list[str]) -> None:
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    chance = random.Random(arguments.seed)
+    rng = random.Random(arguments.seed)
     deadline = time.monotonic() + 60 * arguments.minutes
     kills = 0
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        undisturbed = make_project(Path(folder, "undisturbed", "project"))
-        disturbed = make_project(Path(folder, "disturbed", "project é 'x"))
+        uninterrupted = make_project(Path(folder, "uninterrupted", "project"))
+        interrupted = make_project(Path(folder, "interrupted", "project é 'x"))
         seed = 0
         while kills < arguments.kills and time.monotonic() < deadline:
             seed += 1
-            before = contents(disturbed)
-            for project in (undisturbed, disturbed):
+            before = contents(interrupted)
+            for project in (uninterrupted, interrupted):
                 project.edit(partial(dict.update, seeds=[seed]))
-            undisturbed.snakemake()
-            allowed = [before, contents(undisturbed)]
-            command = chance.choice(COMMANDS)
-            for _ in range(KILLS_IN_A_ROUND):
-                what = kill_somebody(disturbed, command, chance)
-                if what is None:
-                    break  # it had ended first
+            uninterrupted.snakemake()
+            allowed = [before, contents(uninterrupted)]
+            command = rng.choice(COMMANDS)
+            for _ in range(KILLS_PER_ROUND):
+                description = run_and_kill(interrupted, command, rng)
+                if description is None:
+                    break  # the command finished before the kill
                 kills += 1
-                print(f"{kills:4d}  seed {seed}  {' '.join(command)}: {what}", flush=True)
-                assert_nothing_partial(disturbed, allowed)
+                print(f"{kills:4d}  seed {seed}  {' '.join(command)}: {description}", flush=True)
+                assert_nothing_partial(interrupted, allowed)
                 if kills >= arguments.kills or time.monotonic() > deadline:
                     break
-            disturbed.run(*command)
+            interrupted.run(*command)
             for part in (contents, partial(recorded, seed=seed)):
-                made, expected = part(disturbed), part(undisturbed)
-                different = {key for key in made | expected if made.get(key) != expected.get(key)}
-                assert not different, f"not as in an undisturbed run: {sorted(different)}"
-            disturbed.assert_up_to_date()
-            print(f"      seed {seed}: as undisturbed", flush=True)
+                actual, expected = part(interrupted), part(uninterrupted)
+                keys = actual | expected
+                different = {key for key in keys if actual.get(key) != expected.get(key)}
+                assert not different, f"differs from an uninterrupted run: {sorted(different)}"
+            interrupted.assert_up_to_date()
+            print(f"      seed {seed}: same as uninterrupted", flush=True)
     assert kills >= arguments.kills, f"only {kills} kills in {arguments.minutes} minutes"
-    print(f"{kills} kills, {seed} rounds: nothing lost, nothing half-written")
+    print(f"{kills} kills, {seed} rounds: nothing lost, nothing incomplete")
 
 
-def kill_somebody(project: Project, command: tuple[str, ...], chance: random.Random) -> str | None:
-    """Start a command, kill at a random moment, and return what was done; None if it had ended."""
+def run_and_kill(project: Project, command: tuple[str, ...], rng: random.Random) -> str | None:
+    """Start a command and kill a random process of it at a random time.
+
+    Returns:
+        A description of the kill, or None if the command finished first.
+    """
     leader = start(project, *command)
-    begun = time.monotonic()
-    moment = chance.uniform(0.2, LONGEST)
-    while leader.poll() is None and time.monotonic() - begun < moment:
+    started = time.monotonic()
+    delay = rng.uniform(0.2, MAX_DELAY)
+    while leader.poll() is None and time.monotonic() - started < delay:
         time.sleep(0.02)
     if leader.poll() is not None:
-        assert leader.returncode == 0, said(project)[-3000:]
+        assert leader.returncode == 0, output_of(project)[-3000:]
         return None
-    target, by = chance.choice(TARGETS), chance.choice(SIGNALS)
-    victims = chosen(project, target, leader.pid)
-    for pid in victims:
-        with contextlib.suppress(ProcessLookupError):  # it ended just now
+    target, by = rng.choice(TARGETS), rng.choice(SIGNALS)
+    pids = target_pids(project, target, leader.pid)
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it has ended in the meantime
             os.killpg(pid, by) if target == "group" else os.kill(pid, by)
-    if target in {"dvc", "script"}:  # who waits for it ends, or goes on with the rest
+    if target in {"dvc", "script"}:  # the leader may still run other stages
         leader.wait(300)
     else:
         leader.wait(GRACE + 60)
-    end = time.monotonic() + (AT_ONCE if by == signal.SIGKILL else GRACE)
-    while working := at_work(project):
-        assert time.monotonic() < end, f"after {by.name} to {target}, still at work: {working}"
+    end = time.monotonic() + (KILL_GRACE if by == signal.SIGKILL else GRACE)
+    while remaining := running_processes(project):
+        assert time.monotonic() < end, f"after {by.name} to {target}, still running: {remaining}"
         time.sleep(0.1)
-    return f"{by.name} to {target} ({len(victims)}) after {moment:.1f} s"
+    return f"{by.name} to {target} ({len(pids)}) after {delay:.1f} s"
 
 
-def chosen(project: Project, target: str, leader: int) -> list[int]:
-    """The processes that are to be killed."""
+def target_pids(project: Project, target: str, leader: int) -> list[int]:
+    """Return the IDs of the processes to kill; the leader's if there is none of the target."""
     if target in {"leader", "group"}:
         return [leader]
-    words = {"dvc": "repro", "script": "workflow/scripts/"}[target]
-    found = [process.pid for process in at_work(project, words)]
-    return found or [leader]
+    name = {"dvc": "repro", "script": "workflow/scripts/"}[target]
+    return [process.pid for process in running_processes(project, name)] or [leader]
 
 
 def contents(project: Project) -> dict[str, bytes]:
-    """What stands under the final names of all that the stages make."""
+    """Return the contents of all outputs of the stages, by path, without temporary files."""
     folders = ("data", "models", "results", "reports")
     return {
         path.relative_to(project.folder).as_posix(): path.read_bytes()
@@ -125,7 +130,7 @@ def contents(project: Project) -> dict[str, bytes]:
 
 
 def recorded(project: Project, seed: int) -> dict[str, object]:
-    """What dvc.lock says of each stage; DVC keeps those of seeds that are gone."""
+    """Return the entries of dvc.lock without those of other seeds, which DVC keeps."""
     stages = load_yaml(project.folder / "dvc.lock")["stages"]
     return {
         name: entry
@@ -135,9 +140,9 @@ def recorded(project: Project, seed: int) -> dict[str, object]:
 
 
 def assert_nothing_partial(project: Project, allowed: list[dict[str, bytes]]) -> None:
-    """Each file is what it was before, or what it is to become."""
+    """Assert that each output has one of its allowed contents."""
     for path, content in contents(project).items():
-        assert any(content == one.get(path) for one in allowed), f"{path} is half-written"
+        assert any(content == version.get(path) for version in allowed), f"{path} is incomplete"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The measurements of the stage `evaluate`, read from a real run on a small data set."""
+"""The outputs of the stages `train` and `evaluate` in a real run on small data."""
 
 import json
 from typing import Any
@@ -11,34 +11,36 @@ from overfitting.common import datasets
 from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
 
-MIDDLE = list(robustness.SHIFTS).index(0)
+NO_SHIFT = list(robustness.SHIFTS).index(0)
 
 
 @pytest.fixture
-def evaluation(finished: Project) -> dict[str, Any]:
-    path = finished.folder / "results" / "regularized" / "0" / "evaluation.json"
+def evaluation(finished_project: Project) -> dict[str, Any]:
+    path = finished_project.folder / "results" / "regularized" / "0" / "evaluation.json"
     return json.loads(path.read_text())
 
 
 @pytest.fixture
-def predictions(finished: Project) -> dict[str, np.ndarray]:
-    path = finished.folder / "results" / "regularized" / "0" / "predictions.npz"
+def predictions(finished_project: Project) -> dict[str, np.ndarray]:
+    path = finished_project.folder / "results" / "regularized" / "0" / "predictions.npz"
     names = ("probabilities", "labels", "shifted", "corrupted")
     return dict(zip(names, datasets.load_examples(path, *names), strict=True))
 
 
-def test_each_part_of_the_data_is_measured(finished: Project, evaluation: dict[str, Any]) -> None:
+def test_each_part_of_the_data_is_evaluated(
+    finished_project: Project, evaluation: dict[str, Any]
+) -> None:
     sizes = {part: evaluation[part]["images"] for part in ("train", "validation", "test")}
     assert sizes == {"train": 120, "validation": 30, "test": 50}
     assert evaluation["whole_test"]["images"] == 60
     for part in ("train", "validation", "test", "whole_test"):
-        per_class = evaluation[part]["per_class_accuracy"]
-        assert len(per_class) == 10
-        if part in ("test", "whole_test"):  # all classes have the same number of images
-            assert np.mean(per_class) == pytest.approx(evaluation[part]["accuracy"])
+        accuracies = evaluation[part]["per_class_accuracy"]
+        assert len(accuracies) == 10
+        if part in ("test", "whole_test"):  # these have equally many images of each class
+            assert np.mean(accuracies) == pytest.approx(evaluation[part]["accuracy"])
 
 
-def test_the_metrics_are_those_of_the_saved_predictions(
+def test_metrics_match_the_saved_predictions(
     evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     probabilities, labels = predictions["probabilities"], predictions["labels"]
@@ -52,17 +54,17 @@ def test_the_metrics_are_those_of_the_saved_predictions(
     }
 
 
-def test_shifted_and_corrupted_images_are_those_of_the_test_set(
-    finished: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
+def test_shifted_and_corrupted_images_come_from_the_test_set(
+    finished_project: Project, evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
 ) -> None:
     assert predictions["shifted"].shape == (9, 9, 10)
     assert predictions["corrupted"].shape == (len(CORRUPTIONS), 5, 10)
     correct = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
-    assert np.array_equal(predictions["shifted"][MIDDLE, MIDDLE], correct[:10])
+    assert np.array_equal(predictions["shifted"][NO_SHIFT, NO_SHIFT], correct[:10])
     assert evaluation["robustness"] == robustness.summary(
         predictions["shifted"], predictions["corrupted"]
     )
-    data = finished.folder / "data"
+    data = finished_project.folder / "data"
     [images] = datasets.load_examples(data / "subset" / "test.npz", "images")
     expected = all_severities(images[:10])
     for name, saved in zip(
@@ -71,8 +73,8 @@ def test_shifted_and_corrupted_images_are_those_of_the_test_set(
         assert np.array_equal(saved, expected[name]), name
 
 
-def test_the_training_record_holds_settings_and_versions(finished: Project) -> None:
-    path = finished.folder / "results" / "regularized" / "0" / "training.json"
+def test_the_training_records_its_settings(finished_project: Project) -> None:
+    path = finished_project.folder / "results" / "regularized" / "0" / "training.json"
     record = json.loads(path.read_text())
     assert record["training"]["epochs"] == 2
     assert record["model_settings"]["dropout"] == {"conv": 0.25, "dense": 0.5}

@@ -1,4 +1,4 @@
-"""Remotes of each kind, set up and used by the commands of docs/remotes.md as they stand there."""
+"""Remotes of each kind, set up and used with the exact commands of docs/remotes.md."""
 
 import getpass
 import hashlib
@@ -20,7 +20,7 @@ import boto3
 import pytest
 from dvc.config_schema import REMOTE_SCHEMAS
 from moto.server import ThreadedMotoServer
-from support.project import BIN, ROOT, Project, ran
+from support.project import BIN, ROOT, Project, executed_stages
 
 import check
 
@@ -31,7 +31,7 @@ PASSPHRASE, ACCESS_KEY, SECRET_KEY = "correct horse", "AKIAOFADA", "s3cr3t/of+ad
 
 
 def blocks(heading: str = "") -> list[str]:
-    """The commands under a heading of the page, block by block; by default those above all."""
+    """Return the code blocks under a heading of the page; by default, those before the first."""
     [section] = re.findall(
         rf"{f'^## {heading}$' if heading else '^# '}(.*?)^## ", PAGE, re.M | re.S
     )
@@ -41,46 +41,50 @@ def blocks(heading: str = "") -> list[str]:
 [MAKE_PRIVATE] = blocks()
 [PUSH, PULL, PULL_AND_RUN, STATUS] = blocks("Push and pull")
 BRIDGE = ("python", "workflow/scripts/dvc_bridge")
-OF_MAKE = {f"make {command}": " ".join((*BRIDGE, command)) for command in ("push", "pull")}
-"""What `make` runs; it would look for `.venv` in the checkout."""
-OF_REGULARIZED = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
+MAKE_COMMANDS = {f"make {command}": " ".join((*BRIDGE, command)) for command in ("push", "pull")}
+"""What `make push` and `make pull` run; `make` itself would need `.venv` in the checkout."""
+AFFECTED_STAGES = {"params", "train@regularized-0", "evaluate@regularized-0", "report"}
 
 
 Files = Mapping[str, Callable[[], bytes]]
-"""Files by path, and how to read each."""
+"""Functions that read files, by path."""
 
 
 @dataclass(frozen=True)
-class Store:
-    """A remote, and what stands for it on the page."""
+class Remote:
+    """A remote for tests, and how to adapt the commands on the page to it."""
 
     heading: str
-    stands_for: Mapping[str, str]
-    """What the page has, and what is here."""
+    """The heading of its section on the page."""
+    replacements: Mapping[str, str]
+    """Placeholders on the page, and what to replace them with."""
     contents: Callable[[], Files]
+    """Returns the files in the remote."""
     typed: str = ""
-    """What a person types when asked."""
+    """What users type when asked for a secret."""
     private: tuple[str, ...] = ()
-    """What must not be in Git."""
-    of_ci: Mapping[str, str] = field(default_factory=dict)
-    """What CI has in its environment instead of a set-up."""
+    """Settings that must not be committed."""
+    ci_environment: Mapping[str, str] = field(default_factory=dict)
+    """The environment variables that CI has instead of private settings."""
 
     def type_in(self, project: Project, commands: str) -> str:
-        """Run commands of the page as a person types them, in an activated environment."""
-        for shown, real in {**self.stands_for, **OF_MAKE}.items():
+        """Run commands of the page in an activated environment; return their output."""
+        for shown, real in {**self.replacements, **MAKE_COMMANDS}.items():
             commands = commands.replace(shown, real)
         path = os.pathsep.join([str(BIN), os.environ["PATH"]])
         commands = f'exec <<< "$TYPED"\n{commands}'
         return project.run("bash", "-euc", commands, PATH=path, TYPED=self.typed).stdout
 
     def set_up_once(self, project: Project) -> None:
+        """Run the commands that one person runs for all."""
         self.type_in(project, blocks(self.heading)[0])
 
     def set_up_clone(self, project: Project) -> None:
+        """Run the commands that everybody runs in their clone."""
         self.type_in(project, MAKE_PRIVATE + blocks(self.heading)[1])
 
 
-# A server of each kind
+# Remotes of each kind
 
 
 def files_below(folder: Path) -> Files:
@@ -88,13 +92,13 @@ def files_below(folder: Path) -> Files:
     return {path.relative_to(folder).as_posix(): path.read_bytes for path in paths}
 
 
-def folder_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def folder_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
     mounted = tmp_path / "mounted"
     (tmp_path / "store").mkdir()
     mounted.symlink_to(tmp_path / "store")
-    return Store(
+    return Remote(
         heading="A folder",
-        stands_for={
+        replacements={
             "/srv/team/overfitting": str(tmp_path / "store"),
             "/mnt/team/overfitting": str(mounted),
         },
@@ -105,11 +109,11 @@ def folder_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
-    """OpenSSH's own server on the loopback: its port, and the folder with the homes of users."""
+    """An OpenSSH server on the loopback interface: its port, and the folder of home directories."""
     if not SSHD:
         pytest.skip(NO_SSHD)
     if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # root's sshd insists on it
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # required if sshd runs as root
     folder = tmp_path_factory.mktemp("sshd")
     make_key(folder / "host_key")
     for name, passphrase in (("ada", PASSPHRASE), ("ci", "")):
@@ -124,7 +128,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
         "HostKey": folder / "host_key",
         "AuthorizedKeysFile": folder / "authorized_keys",
         "AuthenticationMethods": "publickey",
-        "StrictModes": "no",  # the folder's parents are /tmp
+        "StrictModes": "no",  # because /tmp is writable for all
         "UsePAM": "no",
         "PidFile": "none",
         "Subsystem": "sftp internal-sftp",
@@ -134,7 +138,7 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]
     with (folder / "log").open("w") as log:
         server = subprocess.Popen([SSHD, "-D", "-e", "-f", config], stderr=log)
     try:
-        wait_until(lambda: answers(port) or server.poll() is not None)
+        wait_until(lambda: accepts_connections(port) or server.poll() is not None)
         assert server.poll() is None, (folder / "log").read_text()
         yield port, folder
     finally:
@@ -148,17 +152,17 @@ def make_key(path: Path, passphrase: str = "") -> None:
     subprocess.run(["ssh-keygen", *kind, "-N", passphrase, "-f", path], check=True)
 
 
-def answers(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
+def accepts_connections(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def ssh_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def ssh_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
     port, homes = request.getfixturevalue("sshd")
     request.getfixturevalue("monkeypatch").setenv("HOME", str(homes / "ada"))
-    return Store(
+    return Remote(
         heading="A server, by SSH",
-        stands_for={
+        replacements={
             "store.example.org:22": f"127.0.0.1:{port}",
             "/srv/team/overfitting": str(tmp_path / "store"),
             "user ada": f"user {getpass.getuser()}",
@@ -166,13 +170,13 @@ def ssh_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
         contents=lambda: files_below(tmp_path / "store"),
         typed=PASSPHRASE,
         private=(PASSPHRASE, str(homes / "ada" / ".ssh" / "id_ed25519")),
-        of_ci={"HOME": str(homes / "ci")},
+        ci_environment={"HOME": str(homes / "ci")},
     )
 
 
 @pytest.fixture(scope="module")
 def s3_address() -> Iterator[str]:
-    """A server with the interface of S3, on the loopback."""
+    """A server with the API of S3 on the loopback interface: its address."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
     server.start()
     host, port = server.get_host_and_port()
@@ -180,39 +184,41 @@ def s3_address() -> Iterator[str]:
     server.stop()
 
 
-def s3_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+def s3_remote(request: pytest.FixtureRequest, tmp_path: Path) -> Remote:
     address = request.getfixturevalue("s3_address")
     keys = {"aws_access_key_id": "us", "aws_secret_access_key": "us", "region_name": "us-east-1"}
     s3 = boto3.resource("s3", endpoint_url=address, **keys)
     name = hashlib.md5(str(tmp_path).encode()).hexdigest()
     bucket = s3.create_bucket(Bucket=name)
-    return Store(
+    return Remote(
         heading="A bucket, by S3",
-        stands_for={
+        replacements={
             "https://s3.example.org": address,
             "team-bucket": name,
             "AKIAEXAMPLE": ACCESS_KEY,
         },
         contents=lambda: {
-            found.key.removeprefix("overfitting/"): partial(read, found)
-            for found in bucket.objects.all()
+            item.key.removeprefix("overfitting/"): partial(read_object, item)
+            for item in bucket.objects.all()
         },
         typed=SECRET_KEY,
         private=(ACCESS_KEY, SECRET_KEY),
-        of_ci={"AWS_ACCESS_KEY_ID": "CI", "AWS_SECRET_ACCESS_KEY": "of CI"},
+        ci_environment={"AWS_ACCESS_KEY_ID": "CI", "AWS_SECRET_ACCESS_KEY": "of CI"},
     )
 
 
-def read(found: Any) -> bytes:
-    return found.get()["Body"].read()
+def read_object(item: Any) -> bytes:
+    return item.get()["Body"].read()
 
 
-STORES = {"folder": folder_store, "ssh": ssh_store, "s3": s3_store}
+REMOTES = {"folder": folder_remote, "ssh": ssh_remote, "s3": s3_remote}
 
 
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """An empty remote of each kind, in an environment that knows nothing of the developer's."""
+@pytest.fixture(params=REMOTES)
+def remote(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Remote:
+    """An empty remote of each kind; the settings of the developer who runs the tests are hidden."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "SSH_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -220,18 +226,19 @@ def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     for role in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{role}_NAME", "Tester")
         monkeypatch.setenv(f"GIT_{role}_EMAIL", "tester@example.org")
-    return STORES[request.param](request, tmp_path)
+    return REMOTES[request.param](request, tmp_path)
 
 
-# People
+# Clones of several users
 
 
 @dataclass(frozen=True)
-class Past:
-    """A checkout in which other params were trained and put back, and what came of them."""
+class EarlierRun:
+    """A checkout with a run of other params in DVC's run cache, which are no longer in effect."""
 
     project: Project
     metrics: dict[str, dict[str, float]]
+    """The metrics of the earlier run."""
 
 
 def set_other_params(project: Project) -> None:
@@ -239,42 +246,45 @@ def set_other_params(project: Project) -> None:
 
 
 @pytest.fixture(scope="module")
-def past(finished_stubs: Project, tmp_path_factory: pytest.TempPathFactory) -> Past:
-    project = finished_stubs.copy(tmp_path_factory.mktemp("past") / "project")
+def earlier_run(
+    finished_stub_project: Project, tmp_path_factory: pytest.TempPathFactory
+) -> EarlierRun:
+    project = finished_stub_project.copy(tmp_path_factory.mktemp("earlier") / "project")
     set_other_params(project)
-    assert ran(project.repro()) == OF_REGULARIZED
+    assert executed_stages(project.repro()) == AFFECTED_STAGES
     metrics = project.metrics()
     project.git("checkout", "--quiet", ".")
     project.run("dvc", "checkout")
-    return Past(project, metrics)
+    return EarlierRun(project, metrics)
 
 
 @pytest.fixture
-def ada(past: Past, store: Store, tmp_path: Path) -> Project:
-    """The checkout of who has set the remote up and committed it; nothing is pushed."""
-    project = past.project.copy(tmp_path / "its own 'copy'")
+def ada(earlier_run: EarlierRun, remote: Remote, tmp_path: Path) -> Project:
+    """The checkout of Ada, who has set up the remote and committed it, but has not pushed data."""
+    project = earlier_run.project.copy(tmp_path / "its own 'copy'")
     project.git("init", "--quiet", "--bare", "--initial-branch=main", str(tmp_path / "origin"))
     project.git("remote", "add", "origin", str(tmp_path / "origin"))
     project.git("config", "push.default", "current")
-    store.set_up_once(project)
-    store.set_up_clone(project)
+    remote.set_up_once(project)
+    remote.set_up_clone(project)
     project.git("push", "--quiet")
     return project
 
 
-def clone(tmp_path: Path, store: Store | None = None, name: str = "bob") -> Project:
-    """A clone by somebody else; set up, if they know the remote's secrets."""
+def clone(tmp_path: Path, remote: Remote | None = None, name: str = "bob") -> Project:
+    """Clone Ada's repository for another user, and set up the remote if one is given."""
     project = Project(tmp_path / name)
     subprocess.run(["git", "clone", "--quiet", tmp_path / "origin", project.folder], check=True)
-    if store:
-        store.set_up_clone(project)
+    if remote:
+        remote.set_up_clone(project)
     return project
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    """Wait for a condition, which is checked more often than by `support.processes`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, f"timed out after {seconds} s"
         time.sleep(0.005)
 
 
@@ -283,55 +293,59 @@ def cached(project: Project) -> Files:
 
 
 def named_by_md5(files: Files) -> dict[str, str]:
-    """The files of a cache or remote that have their final names, and these, but for notes."""
+    """Return the MD5 checksums in the names of the files of a cache or remote, by path.
+
+    Files with temporary names are left out, and so is the run cache.
+    """
     matches = [re.fullmatch(r"files/md5/(..)/([0-9a-f]{30})(?:\.dir)?", path) for path in files]
     return {match[0]: match[1] + match[2] for match in matches if match}
 
 
-def whole(files: Files) -> set[str]:
-    """The names of such files, all of which must be of their contents."""
-    found = named_by_md5(files)
-    assert {path: hashlib.md5(files[path]()).hexdigest() for path in found} == found
-    return set(found.values())
+def verified(files: Files) -> set[str]:
+    """Assert that these files match the checksums in their names, and return the checksums."""
+    names = named_by_md5(files)
+    assert {path: hashlib.md5(files[path]()).hexdigest() for path in names} == names
+    return set(names.values())
 
 
-def begun(files: Files) -> Files:
-    """What is no longer empty.
+def not_empty(files: Files) -> Files:
+    """Return the files that are not empty.
 
-    To a folder, DVC tries to clone its first file: a kill leaves it empty under its final name.
-    DVC trusts no file there that is not write-protected, and sends it again.
+    When DVC pushes to a folder, it first tries to make a reflink of one file. If it is killed in
+    between, an empty file with a final name is left. DVC does not trust files there that are not
+    write-protected, so it sends this one again.
     """
     return {path: read for path, read in files.items() if read()}
 
 
-# What works
+# Pushing and pulling
 
 
-def test_nobody_makes_again_what_was_pushed(
-    ada: Project, store: Store, past: Past, tmp_path: Path
+def test_nobody_has_to_rerun_what_was_pushed(
+    ada: Project, remote: Remote, earlier_run: EarlierRun, tmp_path: Path
 ) -> None:
-    """Neither what is committed nor what was put back before; though a kill has left a note."""
-    for past_run in (ada.folder / ".dvc" / "cache" / "runs").glob("*/*"):
-        (past_run / ".left.tmp").write_text("cmd: pyth")
-    store.type_in(ada, PUSH)
-    bob = clone(tmp_path, store)
-    store.type_in(bob, PULL)
+    """Neither the committed run nor the earlier one, even with a partial entry in the run cache."""
+    for entry in (ada.folder / ".dvc" / "cache" / "runs").glob("*/*"):
+        (entry / ".left.tmp").write_text("cmd: pyth")
+    remote.type_in(ada, PUSH)
+    bob = clone(tmp_path, remote)
+    remote.type_in(bob, PULL)
     bob.assert_up_to_date()
 
     set_other_params(bob)
     pull, snakemake = PULL_AND_RUN.splitlines()
-    store.type_in(bob, pull)
-    assert whole(cached(bob)) == whole(cached(ada))
-    if store.heading == "A folder":  # what arrives is the same from each kind, and this takes long
+    remote.type_in(bob, pull)
+    assert verified(cached(bob)) == verified(cached(ada))
+    if remote.heading == "A folder":  # slow, and the same for all kinds
         carol = bob.copy(tmp_path / "carol")
-        assert ran(store.type_in(carol, snakemake)) == {"report"}
-        assert carol.metrics() == past.metrics
-    assert ran(bob.repro()) == {"report"}
-    assert bob.metrics() == past.metrics != ada.metrics()
+        assert executed_stages(remote.type_in(carol, snakemake)) == {"report"}
+        assert carol.metrics() == earlier_run.metrics
+    assert executed_stages(bob.repro()) == {"report"}
+    assert bob.metrics() == earlier_run.metrics != ada.metrics()
 
 
-def test_what_is_interrupted_the_same_command_finishes(
-    ada: Project, store: Store, tmp_path: Path
+def test_a_killed_transfer_is_finished_by_the_same_command(
+    ada: Project, remote: Remote, tmp_path: Path
 ) -> None:
     (ada.folder / "pictures").mkdir()
     for number in range(100):
@@ -339,35 +353,35 @@ def test_what_is_interrupted_the_same_command_finishes(
     ada.run("dvc", "add", "--quiet", "pictures")
     ada.commit()
     ada.git("push", "--quiet")
-    sent = whole(cached(ada))
-    bob = clone(tmp_path, store)
-    early = bob.run("dvc", "pull", check=False)  # nothing was pushed; in CI this ends the job
-    assert early.returncode != 0
+    expected = verified(cached(ada))
+    bob = clone(tmp_path, remote)
+    done = bob.run("dvc", "pull", check=False)  # nothing was pushed; in CI the job would fail
+    assert done.returncode != 0
     assert not cached(bob)
 
-    killed_when(lambda: named_by_md5(store.contents()), ada, *BRIDGE, "push")
-    assert whole(begun(store.contents())) <= sent  # all of it, where the kill came late
-    store.type_in(ada, PUSH)
-    assert whole(store.contents()) == sent
+    kill_when(lambda: named_by_md5(remote.contents()), ada, *BRIDGE, "push")
+    assert verified(not_empty(remote.contents())) <= expected  # equal if the kill came too late
+    remote.type_in(ada, PUSH)
+    assert verified(remote.contents()) == expected
 
-    killed_when(lambda: named_by_md5(cached(bob)), bob, "dvc", "pull")
-    assert whole(begun(cached(bob))) <= sent
-    store.type_in(bob, PULL)
-    assert whole(cached(bob)) < sent  # which has past runs as well
-    assert "in sync" in store.type_in(bob, STATUS)
+    kill_when(lambda: named_by_md5(cached(bob)), bob, "dvc", "pull")
+    assert verified(not_empty(cached(bob))) <= expected
+    remote.type_in(bob, PULL)
+    assert verified(cached(bob)) < expected  # which has the earlier run, too
+    assert "in sync" in remote.type_in(bob, STATUS)
     assert bob.status() == {}
 
 
 @pytest.mark.parametrize("command", ["push", "pull"])
-def test_make_moves_the_run_cache_with_its_files(command: str) -> None:
+def test_make_pushes_and_pulls_with_the_bridge(command: str) -> None:
     make = ["make", "--dry-run", "--no-print-directory", command, "OPTIONS=--remote other"]
     done = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=True)
-    asked = f".venv/bin/python workflow/scripts/dvc_bridge {command} --remote other"
-    assert done.stdout.splitlines()[-1] == asked
+    expected = f".venv/bin/python workflow/scripts/dvc_bridge {command} --remote other"
+    assert done.stdout.splitlines()[-1] == expected
 
 
-def killed_when(condition: Callable[[], Any], project: Project, *command: str) -> None:
-    """Start a command and kill it, with all it has started, as soon as a condition holds."""
+def kill_when(condition: Callable[[], Any], project: Project, *command: str) -> None:
+    """Start a command and kill its process group as soon as a condition is true."""
     process = subprocess.Popen(
         [BIN / command[0], *command[1:]],
         cwd=project.folder,
@@ -378,17 +392,15 @@ def killed_when(condition: Callable[[], Any], project: Project, *command: str) -
     )
     wait_until(condition)
     os.killpg(process.pid, signal.SIGKILL)
-    assert process.wait() in (-signal.SIGKILL, 0)  # on a busy machine it may have ended
+    assert process.wait() in (-signal.SIGKILL, 0)  # 0 if it finished first
 
 
-@pytest.mark.parametrize("store", ["ssh", "s3"], indirect=True)
-def test_ci_needs_only_what_is_in_its_environment(
-    ada: Project, store: Store, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("remote", ["ssh", "s3"], indirect=True)
+def test_ci_needs_only_environment_variables(ada: Project, remote: Remote, tmp_path: Path) -> None:
     ada.run("dvc", "push")
     ci = clone(tmp_path)
     assert ci.run("dvc", "pull", check=False, HOME=str(tmp_path)).returncode != 0
-    ci.run("dvc", "pull", check=True, **store.of_ci)
+    ci.run("dvc", "pull", check=True, **remote.ci_environment)
     assert not (ci.folder / ".dvc" / "config.local").exists()
     assert ci.status() == {}
 
@@ -396,29 +408,31 @@ def test_ci_needs_only_what_is_in_its_environment(
 # Secrets
 
 
-def test_no_secret_is_in_git(ada: Project, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_is_committed(
+    ada: Project, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
     local = ada.folder / ".dvc" / "config.local"
-    for secret in store.private:
+    for secret in remote.private:
         assert secret in local.read_text()
     assert stat.S_IMODE(local.stat().st_mode) == 0o600
     ada.git("add", "--all")
     assert ada.git("status", "--porcelain") == ""
     history = ada.git("log", "--all", "--patch", "--text")
-    assert all(real in history for real in list(store.stands_for.values())[:1])
-    for secret in store.private:
+    assert all(real in history for real in list(remote.replacements.values())[:1])
+    for secret in remote.private:
         assert secret not in history
     monkeypatch.chdir(ada.folder)
     assert check.exposed_secrets() == []
 
 
-@pytest.mark.parametrize("store", ["ssh"], indirect=True)
+@pytest.mark.parametrize("remote", ["ssh"], indirect=True)
 def test_what_dvc_does_not_check(
-    ada: Project, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ada: Project, remote: Remote, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the page says: neither who can read a key nor who the server is."""
+    """As documented on the page: the permissions of a key, and the identity of the server."""
     key = Path(os.environ["HOME"], ".ssh", "id_ed25519")
     other = (key.parents[2] / "ci" / ".ssh" / "id_ed25519.pub").read_text()
-    address = store.stands_for["store.example.org:22"].replace("127.0.0.1", "[127.0.0.1]")
+    address = remote.replacements["store.example.org:22"].replace("127.0.0.1", "[127.0.0.1]")
     known = key.with_name("known_hosts")
     known.write_text(f"{address} {other}")
     key.chmod(0o640)
@@ -430,19 +444,19 @@ def test_what_dvc_does_not_check(
         key.chmod(0o600)
         known.unlink()
 
-    one = next(path for path in (tmp_path / "store" / "files").rglob("*") if path.is_file())
-    one.chmod(0o600)
-    one.write_bytes(one.read_bytes()[::-1])
+    file = next(path for path in (tmp_path / "store" / "files").rglob("*") if path.is_file())
+    file.chmod(0o600)
+    file.write_bytes(file.read_bytes()[::-1])
     [verify] = re.findall(r"`(dvc remote modify \w+ verify true)`", PAGE)
-    bob = clone(tmp_path, store)
-    store.type_in(bob, verify)
+    bob = clone(tmp_path, remote)
+    remote.type_in(bob, verify)
     assert bob.run("dvc", "pull", check=False).returncode != 0
-    assert one.parent.name + one.name not in whole(cached(bob))
+    assert file.parent.name + file.name not in verified(cached(bob))
 
 
 @pytest.fixture
 def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, str], None]:
-    """Write a file of DVC's configuration, which others can read."""
+    """Return a function that writes a configuration file of DVC which others can read."""
     monkeypatch.chdir(tmp_path)
     Path(".dvc").mkdir()
 
@@ -463,7 +477,7 @@ def configured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Pat
         "url = ssh://ada:a@store.example.org/srv",
     ],
 )
-def test_a_secret_that_others_can_read_is_found(
+def test_a_secret_that_others_can_read_is_reported(
     configured: Callable[[Path, str], None], setting: str
 ) -> None:
     configured(check.PRIVATE, setting)
@@ -488,7 +502,7 @@ def test_a_secret_that_others_can_read_is_found(
         "keyfile = not here",
     ],
 )
-def test_what_is_no_secret_may_be_read(
+def test_settings_that_are_not_secret_may_be_read(
     configured: Callable[[Path, str], None], setting: str
 ) -> None:
     for file in (check.SHARED, check.PRIVATE):
@@ -496,7 +510,7 @@ def test_what_is_no_secret_may_be_read(
     assert check.exposed_secrets() == []
 
 
-def test_every_secret_that_dvc_knows_is_known() -> None:
+def test_every_secret_option_of_dvc_is_recognized() -> None:
     options = {str(key) for schema in REMOTE_SCHEMAS.values() for key in schema}
     assert {option for option in options if check.SECRET.match(f"    {option} = a")} == {
         "account_key",

@@ -1,4 +1,4 @@
-"""`make review`, on a pipeline with the same files that trains nothing."""
+"""`make review`, on a pipeline that writes the same files without training."""
 
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def review_of(project: Project, *arguments: str, check: bool = True, **environme
 
 @pytest.fixture(scope="module")
 def branched(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project on the branch `other`, where one model changed, one went and one came."""
+    """A project on the branch `other`, which changed, removed and added one model each."""
     folder = tmp_path_factory.mktemp("review") / "an é 'project"
     folder.mkdir()
     project = Project(folder)
@@ -118,7 +118,7 @@ def branched(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def everything_in(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Each file but DVC's own notes, with its size and time."""
+    """Return the size and modification time of each file except DVC's temporary files."""
     return {
         path: (path.stat().st_size, path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -142,12 +142,12 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert "Traceback" not in page
 
 
-def test_without_results_the_metrics_stand_beside_each_other(
+def test_without_results_the_committed_metrics_are_listed(
     branched: Project, tmp_path: Path
 ) -> None:
     clone = Project(tmp_path / "clone")
     branched.git("clone", "--quiet", str(branched.folder), str(clone.folder))
-    clone.git("checkout", "--quiet", "--detach")  # as on a forge
+    clone.git("checkout", "--quiet", "--detach")  # as in CI
     page = review_of(clone, "origin/main", "--figures", "https://example.org/raw")
     assert "| test accuracy ↑ | 0.9500 | 0.6000 | −0.3500 | – | not comparable (" in page
     assert (
@@ -159,7 +159,7 @@ def test_without_results_the_metrics_stand_beside_each_other(
     assert f"https://example.org/raw/{head}/reports/figures/curves.svg" in page
 
 
-def test_results_come_from_the_remote(branched: Project, tmp_path: Path) -> None:
+def test_results_are_fetched_from_the_remote(branched: Project, tmp_path: Path) -> None:
     origin = branched.copy(tmp_path / "origin é")
     origin.run("dvc", "remote", "add", "--local", "--default", "store", str(tmp_path / "store"))
     origin.run("dvc", "push", "--quiet", "--all-branches")
@@ -177,25 +177,25 @@ def test_results_come_from_the_remote(branched: Project, tmp_path: Path) -> None
     assert list(temporary.iterdir()) == []
 
 
-def test_what_cannot_be_reviewed_is_said_in_a_line(branched: Project, tmp_path: Path) -> None:
-    said = review_of(branched, "no-such-branch", check=False)
-    assert said.startswith("error: no-such-branch is no commit here")
-    assert said.count("\n") == 1
+def test_errors_are_reported_in_one_line(branched: Project, tmp_path: Path) -> None:
+    output = review_of(branched, "no-such-branch", check=False)
+    assert output.startswith("error: no-such-branch is not a commit of this repository")
+    assert output.count("\n") == 1
 
     stale = branched.copy(tmp_path / "stale")
     params = stale.folder / "params.yaml"
     params.write_text(params.read_text().replace("0.85", "0.86"))
-    said = review_of(stale, "main", check=False)
-    assert said.startswith("error: the results are stale: run `snakemake --cores 4` first")
-    assert said.count("\n") == 1
+    output = review_of(stale, "main", check=False)
+    assert output.startswith("error: the results are stale: run `snakemake --cores 4` first")
+    assert output.count("\n") == 1
 
 
-def test_a_commit_that_recorded_no_predictions_is_not_judged() -> None:
+def test_a_commit_without_predictions_is_not_compared() -> None:
     outs = {"results/a/0/evaluation.json": "d41d8cd98f00b204e9800998ecf8427e"}
     side = Side("main", ["a"], [0], outs, {}, [lambda path, md5: ROOT / "README.md"])
     with pytest.raises(MissingResultError) as raised:
         side.results("a")
-    assert raised.value.why == "main recorded no predictions.npz"
+    assert raised.value.reason == "main recorded no predictions.npz"
     assert side.results("b") == {}
 
 
@@ -206,7 +206,7 @@ def test_a_review_of_the_real_pipeline(project: Project) -> None:
     project.commit()
     page = project.run("python", "workflow/scripts/review.py", "main").stdout
     baseline, regularized = page.split("### ")[1:3]
-    assert baseline.count("| within noise |") >= 4  # and a fifth where robustness is measured
+    assert baseline.count("| within noise |") >= 4  # and a fifth if robustness is measured
     assert "not comparable" not in baseline
     assert regularized.count("not comparable (one seed does not tell noise from change") >= 1
     assert "models.regularized.dropout.dense" in page
@@ -216,7 +216,7 @@ def test_a_review_of_the_real_pipeline(project: Project) -> None:
 # Continuous integration
 
 
-def test_the_workflow_may_do_little_and_trusts_nobody() -> None:
+def test_the_workflow_has_few_permissions_and_is_safe_from_injection() -> None:
     workflow = ruamel.yaml.YAML(typ="safe").load(ROOT / ".github" / "workflows" / "review.yml")
     assert workflow["permissions"] == {"contents": "read", "pull-requests": "write"}
     assert list(workflow["on"]) == ["pull_request"]  # not pull_request_target

@@ -8,7 +8,7 @@ from support.project import Project
 
 
 def test_snakemakes_report_has_categories_and_captions(project: Project) -> None:
-    unreachable = "http://127.0.0.1:9"  # whatever would ask the network fails
+    unreachable = "http://127.0.0.1:9"  # any request to the network would fail
     project.run(
         "snakemake", "--report", "stages.zip", HTTP_PROXY=unreachable, HTTPS_PROXY=unreachable
     )
@@ -23,9 +23,9 @@ def test_snakemakes_report_has_categories_and_captions(project: Project) -> None
     assert "train/regularized-0" in text
 
 
-def test_dvc_shows_curves_reliability_and_confusion(project: Project) -> None:
-    said = project.run("dvc", "plots", "show", "--json").stdout
-    shown = json.loads(said[said.index("{") :])
+def test_dvc_plots_show_curves_reliability_and_confusion(project: Project) -> None:
+    output = project.run("dvc", "plots", "show", "--json").stdout
+    shown = json.loads(output[output.index("{") :])
     titles = [plot[0]["content"]["title"]["text"] for plot in shown["data"].values()]
     for start in ("Accuracy per epoch", "Loss per epoch", "Accuracy against", "Test images by"):
         assert any(title.startswith(start) for title in titles), titles

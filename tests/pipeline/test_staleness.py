@@ -1,4 +1,4 @@
-"""For every key of params.yaml: a change makes exactly the right stages stale."""
+"""A change of any key of params.yaml makes exactly the stages stale that depend on it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import pytest
 import ruamel.yaml
 from dvc.repo import Repo
-from support.project import ROOT, Project, ran
+from support.project import ROOT, Project, executed_stages
 
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
 
 def leaves(content: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """The keys of params.yaml, each as the way to it; `{}` counts as a leaf."""
+    """Return the path to each leaf of nested dictionaries; `{}` counts as a leaf."""
     if isinstance(content, dict) and content:
         return [leaf for key in content for leaf in leaves(content[key], (*path, key))]
     return [path]
 
 
 def other_value(key: tuple[str, ...], value: Any) -> Any:
-    """A value that is allowed in place of `value`."""
+    """Return another valid value for a key."""
     known: dict[str, Any] = {"flip": "vertical", "sources": ["$FASHION_MNIST_DIR", "/nowhere"]}
     if key[-1] in known:
         return known[key[-1]]
@@ -36,7 +36,10 @@ def other_value(key: tuple[str, ...], value: Any) -> Any:
 
 
 def expected(key: tuple[str, ...]) -> set[str]:
-    """What must run again after a change of `key`, as written down before any code was."""
+    """Return the stages that depend on a key, apart from `params`.
+
+    This is the specification, stated independently of dvc.yaml.
+    """
     stages: tuple[str, ...]
     match key:
         case ("data", "sources"):
@@ -59,14 +62,14 @@ KEYS = [key for key in leaves(PARAMS) if key[0] not in ("compare", "seeds")]
 
 
 @pytest.fixture(scope="module")
-def edited(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A finished project whose params.yaml is edited in turn; nothing is run in it."""
-    return finished.copy(tmp_path_factory.mktemp("staleness") / "project")
+def edited(finished_project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the finished project whose params.yaml the tests edit; no stage is run in it."""
+    return finished_project.copy(tmp_path_factory.mktemp("staleness") / "project")
 
 
 @pytest.mark.parametrize("key", KEYS, ids=".".join)
-def test_a_key_makes_exactly_its_stages_stale(
-    edited: Project, finished: Project, key: tuple[str, ...]
+def test_a_changed_key_makes_only_dependent_stages_stale(
+    edited: Project, finished_project: Project, key: tuple[str, ...]
 ) -> None:
     def change(content: Any) -> None:
         for part in key[:-1]:
@@ -77,7 +80,7 @@ def test_a_key_makes_exactly_its_stages_stale(
     try:
         changed = stale_by_dvc(edited)
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
     assert changed == {"params", *expected(key)}
 
 
@@ -99,25 +102,27 @@ def test_a_key_makes_exactly_its_stages_stale(
         ),
     ],
 )
-def test_a_list_makes_its_new_stages_stale(
-    edited: Project, finished: Project, key: str, value: list[object], stale: set[str]
+def test_new_models_and_seeds_make_their_stages_stale(
+    edited: Project, finished_project: Project, key: str, value: list[object], stale: set[str]
 ) -> None:
     edited.edit(lambda content: content.update({key: value}))
     try:
         changed = stale_by_dvc(edited)
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
     assert changed == {"params", *stale}
 
 
-def test_a_comment_makes_nothing_but_the_check_stale(edited: Project, finished: Project) -> None:
+def test_a_comment_makes_only_the_stage_params_stale(
+    edited: Project, finished_project: Project
+) -> None:
     path = edited.folder / "params.yaml"
-    path.write_text(path.read_text() + "# a remark\n")
+    path.write_text(path.read_text() + "# a comment\n")
     try:
         assert stale_by_dvc(edited) == {"params"}
         assert edited.planned() == {"params"}
     finally:
-        restore(edited, finished)
+        restore(edited, finished_project)
 
 
 def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
@@ -126,15 +131,15 @@ def test_a_larger_test_set_retrains_nothing(project: Project) -> None:
     before = corrupted.read_bytes()
     again = {"params", "subset", "corruptions", "report"}
     again |= {"evaluate@baseline-0", "evaluate@regularized-0"}
-    assert ran(project.snakemake()) == again
+    assert executed_stages(project.snakemake()) == again
     project.assert_up_to_date()
-    assert corrupted.read_bytes() == before  # it holds the first images, whatever follows them
+    assert corrupted.read_bytes() == before  # only the first images are corrupted
 
 
-def test_without_robustness_there_is_a_report(project: Project) -> None:
+def test_the_report_works_without_robustness(project: Project) -> None:
     project.edit(lambda content: content["robustness"].update(test_size=0))
     again = {"params", "corruptions", "evaluate@baseline-0", "evaluate@regularized-0", "report"}
-    assert ran(project.repro()) == again
+    assert executed_stages(project.repro()) == again
     project.assert_up_to_date()
     assert "`robustness.test_size` in `params.yaml` is 0" in (
         project.folder / "reports" / "report.md"
@@ -142,11 +147,11 @@ def test_without_robustness_there_is_a_report(project: Project) -> None:
 
 
 def stale_by_dvc(project: Project) -> set[str]:
-    """What `dvc status` calls changed, asked without starting a program for each key."""
+    """Return what `dvc status` lists as changed; called as a library to save time."""
     with Repo(str(project.folder)) as repo:
         return {name.rpartition(":")[2] for name in repo.status()}
 
 
-def restore(edited: Project, finished: Project) -> None:
+def restore(edited: Project, finished_project: Project) -> None:
     for name in ("params.yaml", "dvc.lock"):
-        Path(edited.folder, name).write_bytes(Path(finished.folder, name).read_bytes())
+        Path(edited.folder, name).write_bytes(Path(finished_project.folder, name).read_bytes())

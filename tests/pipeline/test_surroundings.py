@@ -1,4 +1,4 @@
-"""Machines that are set up in other ways than ours."""
+"""The pipeline and the Makefile in unusual environments."""
 
 import os
 import shutil
@@ -8,70 +8,75 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.project import BIN, Project, ran
+from support.project import BIN, Project, executed_stages
 
 SNAKEMAKE = (str(BIN / "snakemake"), "--cores", "4")
 DVC = (str(BIN / "dvc"), "repro")
 
 
-def stale_report(project: Project) -> None:
-    """Something quick to do."""
+def make_report_stale(project: Project) -> None:
+    """Edit the script of the report, so that one fast stage has to run."""
     with (project.folder / "workflow" / "scripts" / "report.py").open("a") as file:
         file.write("# another comment\n")
 
 
 @pytest.mark.parametrize(
-    ("made", "command"), [("project", SNAKEMAKE), ("quick", DVC)], ids=["snakemake", "dvc"]
+    ("fixture", "command"),
+    [("project", SNAKEMAKE), ("stub_project", DVC)],
+    ids=["snakemake", "dvc"],
 )
 def test_without_a_home_and_accents(
-    request: pytest.FixtureRequest, made: str, command: tuple[str, ...]
+    request: pytest.FixtureRequest, fixture: str, command: tuple[str, ...]
 ) -> None:
-    """As in a container that sets nothing: a training, its evaluation and the report."""
-    project: Project = request.getfixturevalue(made)
+    """Almost without environment variables, as in a minimal container."""
+    project: Project = request.getfixturevalue(fixture)
     project.edit(lambda params: params["models"]["regularized"].update(training={"epochs": 1}))
-    kept = {name: project.environment()[name] for name in ("PATH", "FASHION_MNIST_DIR")}
-    kept |= {"LC_ALL": "POSIX", "DVC_SITE_CACHE_DIR": project.environment()["DVC_SITE_CACHE_DIR"]}
-    settings = [f"{name}={value}" for name, value in kept.items()]
+    variables = {name: project.environment()[name] for name in ("PATH", "FASHION_MNIST_DIR")}
+    variables |= {
+        "LC_ALL": "POSIX",
+        "DVC_SITE_CACHE_DIR": project.environment()["DVC_SITE_CACHE_DIR"],
+    }
+    settings = [f"{name}={value}" for name, value in variables.items()]
     done = project.run("env", "-i", *settings, *command)
     trained = {"train@regularized-0", "evaluate@regularized-0"}
-    assert ran(done.stdout) == {"params", *trained, "report"}
+    assert executed_stages(done.stdout) == {"params", *trained, "report"}
     project.assert_up_to_date()
 
 
-def test_with_files_for_nobody_else(quick: Project) -> None:
-    stale_report(quick)
-    quick.run("sh", "-c", 'umask 077; exec "$@"', "sh", *SNAKEMAKE)
-    quick.assert_up_to_date()
-    report = quick.folder / "reports" / "report.html"
+def test_with_files_that_only_the_user_can_read(stub_project: Project) -> None:
+    make_report_stale(stub_project)
+    stub_project.run("sh", "-c", 'umask 077; exec "$@"', "sh", *SNAKEMAKE)
+    stub_project.assert_up_to_date()
+    report = stub_project.folder / "reports" / "report.html"
     assert stat.S_IMODE(report.stat().st_mode) == 0o600
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
-def test_in_a_checkout_of_somebody_else(quick: Project) -> None:
-    stale_report(quick)
-    for path in (quick.folder, *quick.folder.rglob("*")):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change the owner of files")
+def test_in_a_checkout_owned_by_another_user(stub_project: Project) -> None:
+    make_report_stale(stub_project)
+    for path in (stub_project.folder, *stub_project.folder.rglob("*")):
         os.chown(path, 12345, 12345, follow_symlinks=False)
-    quick.run(*SNAKEMAKE)
-    quick.assert_up_to_date()
+    stub_project.run(*SNAKEMAKE)
+    stub_project.assert_up_to_date()
 
 
-def test_with_files_from_the_future(quick: Project) -> None:
-    """As after a clock that was put back: DVC goes by contents, Snakemake must not mind."""
-    stale_report(quick)
-    for path in quick.folder.rglob("*"):
+def test_with_modification_times_in_the_future(stub_project: Project) -> None:
+    """As after the clock was set back: neither engine may depend on modification times."""
+    make_report_stale(stub_project)
+    for path in stub_project.folder.rglob("*"):
         if path.is_file() and not {".git", ".dvc"} & set(path.parts):
             os.utime(path, (4e9, 4e9))
-    assert quick.planned() == {"report"}
-    quick.run(*SNAKEMAKE)
-    quick.assert_up_to_date()
+    assert stub_project.planned() == {"report"}
+    stub_project.run(*SNAKEMAKE)
+    stub_project.assert_up_to_date()
 
 
 @pytest.mark.parametrize("name", ["a checkout", "un été"])
-def test_make_keeps_what_dvc_remembers_out_of_shared_folders(
-    quick: Project, tmp_path: Path, name: str
+def test_make_moves_the_site_cache_out_of_shared_folders(
+    stub_project: Project, tmp_path: Path, name: str
 ) -> None:
-    """DVC pickles what it remembers, by default under /var/tmp: who writes there runs code here."""
-    project = quick.copy(tmp_path / name)
+    """DVC's site cache has pickles, by default in /var/tmp, where others could plant code."""
+    project = stub_project.copy(tmp_path / name)
     venv = project.folder / ".venv"
     (venv / "bin").mkdir(parents=True)
     for program in ("python", "dvc"):
@@ -80,92 +85,100 @@ def test_make_keeps_what_dvc_remembers_out_of_shared_folders(
         (venv / mark).touch()
     for _ in range(2):
         project.run("env", "-u", "DVC_SITE_CACHE_DIR", f"HOME={tmp_path}", "make", "site-cache")
-    said = project.run("env", "-u", "DVC_SITE_CACHE_DIR", "dvc", "doctor").stdout
+    output = project.run("env", "-u", "DVC_SITE_CACHE_DIR", "dvc", "doctor").stdout
     [folder] = [
-        Path(line.partition(": ")[2]) for line in said.splitlines() if "site_cache_dir" in line
+        Path(line.partition(": ")[2]) for line in output.splitlines() if "site_cache_dir" in line
     ]
     private = venv / "cache" if name.isascii() else tmp_path / ".cache" / "dvc-site-cache"
     assert folder.is_relative_to(private / "dvc")
     assert stat.S_IMODE(private.stat().st_mode) == 0o700
     local = project.folder / ".dvc" / "config.local"
     assert local.read_text().count("site_cache_dir") == 1
-    project.run("dvc", "config", "--local", "core.checksum_jobs", "2")  # it can still be written
+    project.run("dvc", "config", "--local", "core.checksum_jobs", "2")  # the file is valid
 
 
-def test_what_snakemake_keeps_is_its_users_alone(quick: Project, tmp_path: Path) -> None:
-    """It pickles what it knows of files, and caches sources: nobody else may write there."""
+def test_only_the_user_can_write_the_state_of_snakemake(
+    stub_project: Project, tmp_path: Path
+) -> None:
+    """Snakemake unpickles its metadata and runs cached sources, so others must not write them."""
     home, temporary = tmp_path / "home", tmp_path / "tmp"
     home.mkdir()
     temporary.mkdir()
-    stale_report(quick)
-    shutil.rmtree(quick.folder / ".snakemake")
-    quick.run(
+    make_report_stale(stub_project)
+    shutil.rmtree(stub_project.folder / ".snakemake")
+    stub_project.run(
         *("env", "-u", "XDG_CACHE_HOME", f"HOME={home}", f"TMPDIR={temporary}"),
         *("sh", "-c", 'umask 022; exec "$@"', "sh", *SNAKEMAKE),
     )
-    assert stat.S_IMODE((quick.folder / ".snakemake").stat().st_mode) == 0o700
+    assert stat.S_IMODE((stub_project.folder / ".snakemake").stat().st_mode) == 0o700
     for path in home.rglob("*"):
-        assert not path.stat().st_mode & (stat.S_IWOTH | stat.S_IWGRP), f"{path} is open to others"
+        assert not path.stat().st_mode & (stat.S_IWOTH | stat.S_IWGRP), f"others can write {path}"
     assert not list(temporary.iterdir())
 
 
 def make(project: Project, *targets: str) -> subprocess.CompletedProcess[str]:
-    """`make`, as somebody types it who has activated nothing."""
-    kept = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "VIRTUAL_ENV")}
+    """Run `make` as in a shell without an activated environment."""
+    variables = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "VIRTUAL_ENV")}
     return subprocess.run(
         ["make", "--no-print-directory", *targets],
         cwd=project.folder,
-        env=kept,
+        env=variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-def test_make_refuses_a_folder_without_git_before_it_installs_anything(quick: Project) -> None:
-    """As after downloading a ZIP file; `git init` is enough."""
-    shutil.rmtree(quick.folder / ".git")
+def test_make_refuses_a_folder_without_git_before_it_installs_anything(
+    stub_project: Project,
+) -> None:
+    """As after downloading a ZIP file; after `git init` it works."""
+    shutil.rmtree(stub_project.folder / ".git")
     for target in ("all", "test", "check"):
-        done = make(quick, target)
+        done = make(stub_project, target)
         assert done.returncode
         first, _ = done.stdout.splitlines()
-        assert first.startswith(f"error: {quick.folder} is not a Git repository")
+        assert first.startswith(f"error: {stub_project.folder} is not a Git repository")
         assert first.endswith("`git init` is enough")
-    assert not (quick.folder / ".venv").exists()
-    quick.git("init", "--quiet")
-    assert make(quick, "checkout").returncode == 0
+    assert not (stub_project.folder / ".venv").exists()
+    stub_project.git("init", "--quiet")
+    assert make(stub_project, "checkout").returncode == 0
 
 
-def test_make_takes_a_venv_without_pip(quick: Project) -> None:
-    """As `uv venv` makes it; and one of another Python is refused in a line."""
-    venv = quick.folder / ".venv"
+def test_make_accepts_a_venv_without_pip(stub_project: Project) -> None:
+    """As `uv venv` creates it; a venv with an unsupported Python is rejected in one line."""
+    venv = stub_project.folder / ".venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
-    left = next(venv.glob("lib/python*/site-packages")) / "environment.pth"
-    left.write_text("import os\n")  # of an earlier version of this project
-    assert make(quick, ".venv/pip").returncode == 0
-    assert quick.run(str(venv / "bin" / "python"), "-m", "pip", "--version").returncode == 0
-    assert not left.exists()
+    obsolete = next(venv.glob("lib/python*/site-packages")) / "environment.pth"
+    obsolete.write_text("import os\n")  # installed by an earlier version of this project
+    assert make(stub_project, ".venv/pip").returncode == 0
+    assert stub_project.run(str(venv / "bin" / "python"), "-m", "pip", "--version").returncode == 0
+    assert not obsolete.exists()
     (venv / "pip").unlink()
     python = venv / "bin" / "python"
     python.unlink()
     python.write_text("#!/bin/sh\n[ $1 = --version ] && echo Python 3.9.1; exit 1\n")
     python.chmod(0o755)
-    done = make(quick, ".venv/pip")
+    done = make(stub_project, ".venv/pip")
     assert done.returncode
     assert done.stdout.splitlines()[0] == (
         "error: .venv has Python 3.9.1, not 3.11 to 3.13; remove it: rm -r .venv"
     )
 
 
-def test_git_leaves_the_ends_of_lines_alone(quick: Project, tmp_path: Path) -> None:
-    """With `core.autocrlf`, as Git for Windows sets it: DVC compares contents."""
+def test_git_does_not_convert_line_endings(stub_project: Project, tmp_path: Path) -> None:
+    """Not even with `core.autocrlf`, the default of Git for Windows: DVC compares contents."""
     clone = Project(tmp_path / "clone")
-    quick.git(
-        "clone", "--quiet", "--config=core.autocrlf=true", str(quick.folder), str(clone.folder)
+    stub_project.git(
+        "clone",
+        "--quiet",
+        "--config=core.autocrlf=true",
+        str(stub_project.folder),
+        str(clone.folder),
     )
     assert clone.git("status", "--porcelain") == ""
-    for name in quick.git("ls-files").splitlines():
-        assert (clone.folder / name).read_bytes() == (quick.folder / name).read_bytes()
-    clone.run("dvc", "cache", "dir", "--local", str(quick.folder / ".dvc" / "cache"))
+    for name in stub_project.git("ls-files").splitlines():
+        assert (clone.folder / name).read_bytes() == (stub_project.folder / name).read_bytes()
+    clone.run("dvc", "cache", "dir", "--local", str(stub_project.folder / ".dvc" / "cache"))
     clone.run("dvc", "checkout", "--quiet")
     clone.assert_up_to_date()

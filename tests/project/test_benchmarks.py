@@ -1,4 +1,4 @@
-"""The benchmark's arithmetic, its page, and that it measures the lesson's own work."""
+"""The computations of the benchmark, its results page and how it runs rounds."""
 
 import csv
 from collections.abc import Callable
@@ -20,7 +20,7 @@ RESULTS = ROOT / "benchmarks" / "results.csv"
 
 
 def write_results(path: Path, figures: dict[tuple[str, str, str], list[float]]) -> Path:
-    """A file of results with a value per round for each section, case and figure."""
+    """Write results: a value per round for each section, case and figure; return the path."""
     rows = [
         [*names, number, value]
         for names, values in figures.items()
@@ -33,18 +33,18 @@ def write_results(path: Path, figures: dict[tuple[str, str, str], list[float]]) 
     return path
 
 
-def test_the_committed_page_is_made_from_the_committed_figures(tmp_path: Path) -> None:
+def test_the_committed_page_matches_the_committed_results(tmp_path: Path) -> None:
     page.write(RESULTS, tmp_path)
-    for made in tmp_path.iterdir():
-        assert made.read_bytes() == (ROOT / "benchmarks" / made.name).read_bytes(), made.name
+    for path in tmp_path.iterdir():
+        assert path.read_bytes() == (ROOT / "benchmarks" / path.name).read_bytes(), path.name
 
 
-def test_every_target_has_a_figure() -> None:
+def test_every_target_is_evaluated() -> None:
     rows = page.targets(page.Results(RESULTS)).splitlines()
     assert sum(row.endswith(("| met |", "| **missed** |")) for row in rows) == 12
 
 
-def test_an_interrupted_round_does_not_count(tmp_path: Path) -> None:
+def test_an_incomplete_round_does_not_count(tmp_path: Path) -> None:
     path = write_results(
         tmp_path / "results.csv",
         {
@@ -53,12 +53,12 @@ def test_an_interrupted_round_does_not_count(tmp_path: Path) -> None:
             ("seeds", "2", "wall"): [20.0, 21.0],
         },
     )
-    found = page.Results(path)
-    assert found.rounds("seeds") == 2
-    assert found.values("seeds", "1", "wall").tolist() == [10.0, 11.0]
+    results = page.Results(path)
+    assert results.rounds("seeds") == 2
+    assert results.values("seeds", "1", "wall").tolist() == [10.0, 11.0]
 
 
-def test_the_work_divided_evenly_by_hand(tmp_path: Path) -> None:
+def test_the_share_of_evenly_divided_work(tmp_path: Path) -> None:
     path = write_results(
         tmp_path / "results.csv",
         {
@@ -73,10 +73,10 @@ def test_the_work_divided_evenly_by_hand(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ours", "verdict"), [([44.0, 90.0, 45.0], "met"), ([46.0, 44.0, 90.0], "**missed**")]
 )
-def test_a_target_is_judged_by_the_median_of_the_ratios(
+def test_a_target_is_evaluated_by_the_median_of_the_ratios(
     tmp_path: Path, ours: list[float], verdict: str
 ) -> None:
-    found = page.Results(
+    results = page.Results(
         write_results(
             tmp_path / "results.csv",
             {
@@ -85,13 +85,13 @@ def test_a_target_is_judged_by_the_median_of_the_ratios(
             },
         )
     )
-    [row] = [line for line in page.targets(found).splitlines() if line.startswith("| whole job")]
+    [row] = [line for line in page.targets(results).splitlines() if line.startswith("| whole job")]
     assert row.endswith(f"| ≤ 0.45 | {verdict} |")
 
 
-def test_more_is_better_for_the_share_of_sgemm(tmp_path: Path) -> None:
+def test_a_higher_share_of_sgemm_is_better(tmp_path: Path) -> None:
     seconds = training_alone.gflop_per_epoch() / 100  # at 100 GFLOP/s
-    found = page.Results(
+    results = page.Results(
         write_results(
             tmp_path / "results.csv",
             {
@@ -100,34 +100,35 @@ def test_more_is_better_for_the_share_of_sgemm(tmp_path: Path) -> None:
             },
         )
     )
-    assert page.sgemm_share(found) == pytest.approx([100 / 160])
-    assert "| 0.625 | ≥ 0.6 | met |" in page.targets(found)
+    assert page.sgemm_share(results) == pytest.approx([100 / 160])
+    assert "| 0.625 | ≥ 0.6 | met |" in page.targets(results)
 
 
-def test_the_work_of_an_epoch() -> None:
-    """As counted by hand: 15.4 MFLOP an image in training, 200.5 GFLOP an epoch."""
+def test_flop_per_image_and_epoch() -> None:
+    """As counted by hand: 15.4 MFLOP per image in training, 200.5 GFLOP per epoch."""
     in_training, in_validation = training_alone.flop_per_image()
     assert in_validation == 2 * (194_688 + 2_230_272 + 204_800 + 1_280)
     assert in_training == 3 * in_validation - 2 * 194_688
     assert training_alone.gflop_per_epoch() == pytest.approx(200.5, abs=0.1)
 
 
-def test_two_ways_agree_within_their_noise_or_half_a_point() -> None:
+def test_accuracies_agree_within_their_noise_or_half_a_point() -> None:
     ours = np.array([0.870, 0.880, 0.875, 0.872, 0.878])
-    assert page.agree(ours, ours[::-1] - 0.0055)[-1] == "agree"  # within the interval
+    assert page.agree(ours, ours[::-1] - 0.0055)[-1] == "agree"  # the interval contains 0
     exact = np.array([0.8750, 0.8751, 0.8749])
-    assert page.agree(exact, exact + 0.004)[-1] == "agree"  # certain, but small
+    assert page.agree(exact, exact + 0.004)[-1] == "agree"  # significant, but small
     cells = page.agree(exact, exact + 0.02)
     assert cells[-1] == "**differ**"
     assert cells[:3] == ["0.8750", "0.8950", "-0.0200"]
     low, high = map(float, cells[3].split(" to "))
     assert low < -0.02 < high < 0
-    # By hand: both have s = 0.0001, so the half-width is t(0.975, 4) · 0.0001 · √(2/3).
+    # By hand: both have the standard deviation 0.0001, so the half-width is
+    # t(0.975, 4) · 0.0001 · √(2/3).
     assert high - low == pytest.approx(2 * 2.776 * 0.0001 * (2 / 3) ** 0.5, abs=1e-4)
     assert page.agree(exact[:1], exact[:1] + 0.02)[-1] == "undecided: one run each"
 
 
-def test_each_case_begins_a_round_in_turn() -> None:
+def test_cases_take_turns_in_starting_a_round() -> None:
     def measure(case: str) -> Callable[[], run.Figures]:
         return lambda: iter([(case, {})])
 
@@ -138,7 +139,7 @@ def test_each_case_begins_a_round_in_turn() -> None:
     assert orders == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
 
 
-def test_rounds_are_added_to_the_whole_ones_measured_before(
+def test_rounds_are_appended_to_earlier_complete_rounds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = write_results(
@@ -153,14 +154,14 @@ def test_rounds_are_added_to_the_whole_ones_measured_before(
 
     run.main(["--only", "idle", "--rounds", "1", "--add"])
 
-    found = page.Results(results)
-    assert found.values("idle", "dvc status", "wall").tolist() == [1.0, 2.0, 6.0]
-    assert found.values("idle", "make", "wall").tolist() == [4.0, 5.0, 7.0]
-    about = found.machine.set_index("figure")["value"]
+    measured = page.Results(results)
+    assert measured.values("idle", "dvc status", "wall").tolist() == [1.0, 2.0, 6.0]
+    assert measured.values("idle", "make", "wall").tolist() == [4.0, 5.0, 7.0]
+    about = measured.machine.set_index("figure")["value"]
     assert about["rounds"] == "3"
 
 
-def test_facts_that_changed_between_rounds_are_both_told() -> None:
+def test_facts_that_changed_between_rounds_are_both_listed() -> None:
     earlier = [
         {"case": "machine", "figure": "numpy", "value": "1.0"},
         {"case": "machine", "figure": "cores", "value": str(psutil.cpu_count())},
@@ -171,7 +172,7 @@ def test_facts_that_changed_between_rounds_are_both_told() -> None:
     assert facts["rounds"] == 3
 
 
-def test_a_command_is_timed_with_what_it_prints(tmp_path: Path) -> None:
+def test_a_timed_command_also_returns_its_output(tmp_path: Path) -> None:
     folder = checkout.Checkout(tmp_path)
     figures = folder.timed("python", "-c", "x = b'x' * (400 * 2**20); print('a'); print('b')")
     assert folder.printed == "a\nb"

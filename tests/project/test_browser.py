@@ -1,4 +1,4 @@
-"""The report in a real browser: alone, readable on every screen and on paper, for every reader."""
+"""The HTML report in a browser: self-contained, responsive, accessible and printable."""
 
 import re
 import shutil
@@ -19,9 +19,9 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 REPORTS = ROOT / "reports"
-WIDTHS = [360, 768, 1280]  # a telephone, a tablet, a laptop
-SCHEMES = {"light": (0.9, 1.0), "dark": (0.0, 0.1)}  # and how light their ground is
-ENOUGH = 4.5  # WCAG 2.2, success criterion 1.4.3
+WIDTHS = [360, 768, 1280]  # pixels: a phone, a tablet, a laptop
+SCHEMES = {"light": (0.9, 1.0), "dark": (0.0, 0.1)}  # luminance of the background
+MIN_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 MARKDOWN = """# A page made by the test
 
 Trained on few images, see [the numbers](#numbers--a-table) and [a file](tables/gap.csv).
@@ -54,11 +54,11 @@ pytestmark = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Visit:
-    """A page in the browser, what it asked for and what it complained about."""
+    """A page in the browser, with the URLs it requested and its console errors and warnings."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Callable[[Path], Visit]]:
-    """Open a file, without a network."""
+    """Return a function that opens a file in a browser without network access."""
     context = browser.new_context(offline=True)
 
     def open_file(path: Path) -> Visit:
@@ -80,11 +80,11 @@ def visit(browser: Browser) -> Iterator[Callable[[Path], Visit]]:
 
         def listen(message: ConsoleMessage) -> None:
             if message.type in {"error", "warning"}:
-                opened.complaints.append(message.text)
+                opened.errors.append(message.text)
 
         opened.page.on("request", lambda request: opened.requests.append(request.url))
         opened.page.on("console", listen)
-        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        opened.page.on("pageerror", lambda error: opened.errors.append(str(error)))
         opened.page.goto(path.as_uri())
         return opened
 
@@ -92,9 +92,9 @@ def visit(browser: Browser) -> Iterator[Callable[[Path], Visit]]:
     context.close()
 
 
-@pytest.fixture(params=["the committed report", "a page made now"])
+@pytest.fixture(params=["the committed report", "a generated page"])
 def shown(request: pytest.FixtureRequest, visit: Callable[[Path], Visit], tmp_path: Path) -> Visit:
-    """A page that has to pass every check; the one made now shows every committed figure."""
+    """A page that has to pass every check; the generated one has every committed figure."""
     if request.param == "the committed report":
         return visit(REPORTS / "report.html")
     names = sorted(path.relative_to(REPORTS).as_posix() for path in REPORTS.rglob("*.svg"))
@@ -106,12 +106,12 @@ def shown(request: pytest.FixtureRequest, visit: Callable[[Path], Visit], tmp_pa
     return visit(tmp_path / "report.html")
 
 
-# What is asked of a page
+# Checks of a page
 
 
-def assert_stands_alone(shown: Visit) -> None:
+def assert_is_self_contained(shown: Visit) -> None:
     assert shown.requests == [shown.page.url]
-    assert shown.complaints == []
+    assert shown.errors == []
 
 
 def assert_does_not_scroll_sideways(shown: Visit) -> None:
@@ -167,12 +167,12 @@ def assert_tables_have_headers(shown: Visit) -> None:
 
 
 def assert_text_has_contrast(shown: Visit) -> None:
-    for words, ink, ground in texts(shown):
-        assert contrast(ink, ground) >= ENOUGH, f"{words}: {ink} on {ground}"
+    for words, color, background in texts(shown):
+        assert contrast(color, background) >= MIN_CONTRAST, f"{words}: {color} on {background}"
 
 
 def texts(shown: Visit) -> list[tuple[str, str, str]]:
-    """Each element that holds words: its tag and words, their colour, and what is behind them."""
+    """Return the tag and text, the color and the background color of each element with text."""
     return shown.page.evaluate(
         """() => [...document.body.querySelectorAll("*:not(svg, svg *, script, style)")]
           .filter(element => [...element.childNodes].some(
@@ -188,10 +188,10 @@ def texts(shown: Visit) -> list[tuple[str, str, str]]:
     )
 
 
-def luminance(colour: str) -> float:
-    """The relative luminance of `rgb(r, g, b)`, 0 to 1, as WCAG 2.2 defines it."""
-    match = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour)
-    assert match, f"{colour} is not opaque"
+def luminance(color: str) -> float:
+    """Return the relative luminance of `rgb(r, g, b)`, 0 to 1, as WCAG 2.2 defines it."""
+    match = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", color)
+    assert match, f"{color} is not opaque"
     parts = [int(part) / 255 for part in match.groups()]
     red, green, blue = (
         part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
@@ -199,16 +199,16 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-def contrast(one: str, other: str) -> float:
-    """The contrast ratio of two colours, 1 to 21, as WCAG 2.2 defines it."""
-    darker, lighter = sorted([luminance(one), luminance(other)])
+def contrast(first: str, second: str) -> float:
+    """Return the contrast ratio of two colors, 1 to 21, as WCAG 2.2 defines it."""
+    darker, lighter = sorted([luminance(first), luminance(second)])
     return (lighter + 0.05) / (darker + 0.05)
 
 
-# The checks themselves
+# Tests of the checks
 
 
-def test_contrast_on_published_cases() -> None:
+def test_contrast_matches_published_values() -> None:
     white = "rgb(255, 255, 255)"
     assert contrast("rgb(0, 0, 0)", white) == pytest.approx(21)
     assert contrast(white, "rgb(118, 118, 118)") == pytest.approx(4.54, abs=0.005)
@@ -218,9 +218,9 @@ def test_contrast_on_published_cases() -> None:
 @pytest.mark.parametrize(
     ("check", "fault"),
     [
-        (assert_stands_alone, '<img src="http://example.com/picture.png" alt="from outside">'),
-        (assert_stands_alone, "<script>console.warn('something is wrong')</script>"),
-        (assert_stands_alone, "<script>missing()</script>"),
+        (assert_is_self_contained, '<img src="http://example.com/picture.png" alt="from outside">'),
+        (assert_is_self_contained, "<script>console.warn('something is wrong')</script>"),
+        (assert_is_self_contained, "<script>missing()</script>"),
         (assert_does_not_scroll_sideways, '<div style="width: 2000px">wide</div>'),
         (assert_figures_are_visible, "<figure><svg width='2000' height='9'></svg></figure>"),
         (assert_figures_are_visible, "<figure><svg width='0' height='9'></svg></figure>"),
@@ -233,10 +233,10 @@ def test_contrast_on_published_cases() -> None:
         (assert_pictures_have_names, "<svg aria-label='curves'></svg>"),
         (assert_tables_have_headers, "<table><tr><td>1</td></tr></table>"),
         (assert_text_has_contrast, "<p style='color: #777; background: #fff'>Grey</p>"),
-        (assert_text_has_contrast, "<p>On no ground</p>"),
+        (assert_text_has_contrast, "<p>No background</p>"),
     ],
 )
-def test_a_fault_is_found(
+def test_a_fault_is_detected(
     check: Callable[[Visit], None], fault: str, visit: Callable[[Path], Visit], tmp_path: Path
 ) -> None:
     path = tmp_path / "broken.html"
@@ -245,13 +245,13 @@ def test_a_fault_is_found(
         check(visit(path))
 
 
-# The pages
+# Tests of the pages
 
 
-def test_nothing_leaves_and_nothing_complains(shown: Visit) -> None:
+def test_there_are_no_requests_and_no_errors(shown: Visit) -> None:
     for width in WIDTHS:
         shown.page.set_viewport_size({"width": width, "height": 800})
-    assert_stands_alone(shown)
+    assert_is_self_contained(shown)
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -262,7 +262,7 @@ def test_it_is_readable_on_every_screen(shown: Visit, width: int) -> None:
     assert_links_lead_to_headings(shown)
 
 
-def test_it_is_readable_for_who_listens(shown: Visit) -> None:
+def test_it_is_accessible_to_screen_readers(shown: Visit) -> None:
     assert shown.page.locator("html").get_attribute("lang") == "en"
     for landmark in ("banner", "navigation", "main"):
         expect(shown.page.get_by_role(landmark)).to_have_count(1)
@@ -272,13 +272,13 @@ def test_it_is_readable_for_who_listens(shown: Visit) -> None:
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_it_has_contrast_by_day_and_by_night(
+def test_it_has_contrast_in_light_and_dark_mode(
     shown: Visit, scheme: Literal["light", "dark"]
 ) -> None:
     shown.page.emulate_media(color_scheme=scheme)
-    ground = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
+    background = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
     darkest, lightest = SCHEMES[scheme]
-    assert darkest <= luminance(ground) <= lightest
+    assert darkest <= luminance(background) <= lightest
     kinds = {words.split()[0] for words, _, _ in texts(shown)}
     assert kinds >= {"h1", "h2", "p", "a", "th", "td", "figcaption"}
     assert_text_has_contrast(shown)

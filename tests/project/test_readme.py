@@ -1,4 +1,4 @@
-"""The README says what is true now."""
+"""The README and docs/reliability.md agree with the current code and results."""
 
 import re
 
@@ -14,21 +14,21 @@ PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
 
 
 def table_rows(start: str) -> list[list[str]]:
-    """The rows of the README's table whose header begins with `start`, with their header."""
+    """Return the header and rows of the README's table whose header begins with `start`."""
     table = README[README.index(f"| {start} |") :].split("\n\n")[0]
     rows = [line.strip("|").split("|") for line in table.splitlines()]
     return [[cell.strip() for cell in row] for row in [rows[0], *rows[2:]]]
 
 
-def test_its_result_is_that_of_the_committed_report() -> None:
+def test_results_match_the_committed_report() -> None:
     header, *rows = table_rows("model")
     table = tables.gap_table(pd.read_csv(ROOT / "reports" / "tables" / "gap.csv"))
     columns = [table.header.index(name) for name in header]
     assert rows == [[row[column] for column in columns] for row in table.rows]
 
 
-def test_its_verdicts_are_those_of_the_committed_report() -> None:
-    found = pd.read_csv(ROOT / "reports" / "tables" / "claims.csv", keep_default_na=False)
+def test_verdicts_match_the_committed_report() -> None:
+    claims = pd.read_csv(ROOT / "reports" / "tables" / "claims.csv", keep_default_na=False)
     header, *rows = table_rows("the lesson's claim")
     assert header[1:] == ["measured", "estimate", "95 % interval", "verdict"]
     judged = [
@@ -38,7 +38,7 @@ def test_its_verdicts_are_those_of_the_committed_report() -> None:
             tables.bounds(Interval(row["estimate"], row["low"], row["high"])),
             row["verdict"],
         ]
-        for row in found.to_dict("records")
+        for row in claims.to_dict("records")
         if row["verdict"]
     ]
     assert [row[1:] for row in rows] == judged
@@ -47,7 +47,7 @@ def test_its_verdicts_are_those_of_the_committed_report() -> None:
         assert f": {claim}\n" in report
 
 
-def test_its_account_of_the_data_is_that_of_params() -> None:
+def test_sizes_match_params() -> None:
     sizes = f"{PARAMS['data']['train_size']:,} training images, the last "
     sizes += f"{100 * PARAMS['training']['validation_split']:.0f} % of them held out; "
     sizes += f"{PARAMS['data']['test_size']:,} test images; {len(PARAMS['seeds'])} seeds; "
@@ -57,21 +57,21 @@ def test_its_account_of_the_data_is_that_of_params() -> None:
     assert f"{words[ready]} more stand ready" in README
 
 
-def test_each_promise_names_tests_that_there_are() -> None:
-    promises = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+def test_each_promise_names_existing_tests() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
     paths = list((ROOT / "tests").rglob("*.py"))
     code = "".join(path.read_text(encoding="utf-8") for path in paths)
     files = {path.name for path in paths}
-    rows = [line for line in promises.splitlines() if line.startswith("| ")][1:]
+    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
     assert len(rows) > 10
     for row in rows:
-        named = re.findall(r"`(?:tests/(?:\w+/)*)?((?:test_|soak)\w+(?:\.py)?)`", row.split("|")[3])
-        assert named, row
-        for name in named:
+        names = re.findall(r"`(?:tests/(?:\w+/)*)?((?:test_|soak)\w+(?:\.py)?)`", row.split("|")[3])
+        assert names, row
+        for name in names:
             assert name in files or f"def {name}(" in code, name
 
 
-def test_what_it_points_to_is_there() -> None:
+def test_links_commands_and_params_exist() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How the project is laid out: what must be declared, pinned, ignored or kept apart."""
+"""The structure of the project: declared dependencies, imports, pinned versions, ignored files."""
 
 import ast
 import os
@@ -20,10 +20,11 @@ PACKAGE = SCRIPTS / "overfitting"
 BRIDGE = SCRIPTS / "dvc_bridge"
 MODULES = sorted([*SCRIPTS.glob("*.py"), *PACKAGE.rglob("*.py")])
 STAGES = ruamel.yaml.YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-WRITTEN_FOR = {"dvc": "3.67", "snakemake": "9.27"}
+SUPPORTED = {"dvc": "3.67", "snakemake": "9.27"}
 
 
-def named(path: Path) -> str:
+def relative(path: Path) -> str:
+    """Return the path of a file relative to the root of the project."""
     return path.relative_to(ROOT).as_posix()
 
 
@@ -32,19 +33,19 @@ def tree(path: Path) -> ast.Module:
 
 
 def imported(path: Path) -> set[str]:
-    """The modules that a file names in its imports, wherever in the file they stand."""
-    found = set()
+    """Return the modules that a file imports, including imports within functions."""
+    modules = set()
     package = path.relative_to(SCRIPTS).parts[:-1]
     for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join([*base, *filter(None, [node.module])])
             names = {f"{module}.{alias.name}" for alias in node.names}
-            modules = {name for name in names if file_of(name).exists()}
-            found |= modules | ({module} if modules != names else set())
-    return found
+            submodules = {name for name in names if file_of(name).exists()}
+            modules |= submodules | ({module} if submodules != names else set())
+    return modules
 
 
 def file_of(module: str) -> Path:
@@ -52,17 +53,17 @@ def file_of(module: str) -> Path:
 
 
 def files_needed(script: Path) -> set[Path]:
-    """A script and every file of ours that it imports, directly or through others."""
+    """Return a script and all files of this project that it imports, directly or indirectly."""
     needed: set[Path] = set()
-    waiting = [script]
-    while waiting:
-        path = waiting.pop()
+    pending = [script]
+    while pending:
+        path = pending.pop()
         if path not in needed:
             needed.add(path)
             ours = [name for name in imported(path) if name.startswith("overfitting.")]
             unknown = [name for name in ours if not file_of(name).exists()]
-            assert not unknown, f"{named(path)} imports {unknown}, which are no modules"
-            waiting += map(file_of, ours)
+            assert not unknown, f"{relative(path)} imports {unknown}, which do not exist"
+            pending += map(file_of, ours)
     return needed
 
 
@@ -72,22 +73,22 @@ def script_of(stage: str) -> Path:
 
 
 def package_of(path: Path) -> str:
-    """The sub-package of `overfitting` that a module belongs to."""
+    """Return the subpackage of `overfitting` that a module belongs to."""
     return path.relative_to(PACKAGE).parts[0]
 
 
 # Modules and stages
 
 PACKAGES = ["common", "data", "training", "evaluation", "analysis", "report", "review"]
-"""Each imports only from itself and from those before it."""
+"""Each may import only from itself and from those before it."""
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_stage_declares_exactly_the_folders_that_it_imports_from(stage: str) -> None:
     declared = [dep for dep in STAGES[stage]["deps"] if dep.startswith("workflow/scripts")]
     script, *files = sorted(files_needed(script_of(stage)), key=lambda path: path.parent != SCRIPTS)
-    folders = {named(PACKAGE / package_of(path)) for path in files}
-    assert sorted(declared) == sorted({named(script), *folders})
+    folders = {relative(PACKAGE / package_of(path)) for path in files}
+    assert sorted(declared) == sorted({relative(script), *folders})
 
 
 def test_packages_import_only_downwards() -> None:
@@ -98,29 +99,29 @@ def test_packages_import_only_downwards() -> None:
         allowed = PACKAGES[: PACKAGES.index(package_of(path)) + 1]
         for name in imported(path):
             if name.startswith("overfitting."):
-                assert name.split(".")[1] in allowed, f"{named(path)} imports {name}"
+                assert name.split(".")[1] in allowed, f"{relative(path)} imports {name}"
 
 
-def test_the_face_of_a_package_is_a_docstring() -> None:
-    """So no stage needs to declare that of `overfitting` itself."""
+def test_init_files_have_only_a_docstring() -> None:
+    """So no stage needs to declare `overfitting/__init__.py` as a dependency."""
     for path in PACKAGE.rglob("__init__.py"):
         [docstring] = tree(path).body
         assert isinstance(docstring, ast.Expr)
         assert isinstance(docstring.value, ast.Constant)
         assert len(str(docstring.value.value).splitlines()) <= 6
-    said = ast.get_docstring(tree(PACKAGE / "__init__.py")) or ""
-    assert re.findall(r"`(\w+)`", said) == PACKAGES
+    text = ast.get_docstring(tree(PACKAGE / "__init__.py")) or ""
+    assert re.findall(r"`(\w+)`", text) == PACKAGES
 
 
-def test_no_module_is_long() -> None:
+def test_no_module_is_longer_than_300_lines() -> None:
     for path in [*PACKAGE.rglob("*.py"), *BRIDGE.glob("*.py"), *SCRIPTS.glob("*.py")]:
         lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert lines <= 300, f"{named(path)}: {lines} lines"
+        assert lines <= 300, f"{relative(path)}: {lines} lines"
 
 
 @pytest.mark.parametrize("stage", ["params", "download", "subset", "corruptions", "report"])
-def test_a_quick_stage_does_without_tensorflow(stage: str) -> None:
-    """Run as it is: `python workflow/scripts/….py`, with nothing installed and no path set."""
+def test_a_fast_stage_does_not_import_tensorflow(stage: str) -> None:
+    """As in `python workflow/scripts/….py`, without PYTHONPATH and without installing anything."""
     code = (
         "import runpy, sys\n"
         "sys.path[0], sys.argv = sys.argv[2], [sys.argv[1], '--help']\n"
@@ -142,29 +143,29 @@ def test_a_quick_stage_does_without_tensorflow(stage: str) -> None:
         assert {"matplotlib", "seaborn"} <= loaded
 
 
-def test_science_and_scripts_know_no_engine_and_no_bridge() -> None:
+def test_only_the_bridge_imports_dvc_and_snakemake() -> None:
     for path in MODULES:
         roots = {name.partition(".")[0] for name in imported(path)}
-        assert not roots & {"dvc", "snakemake", "dvc_bridge", "scmrepo"}, named(path)
+        assert not roots & {"dvc", "snakemake", "dvc_bridge", "scmrepo"}, relative(path)
 
 
-def test_the_bridge_knows_nothing_of_this_pipeline() -> None:
-    """Neither its package nor its names; only what DVC and Snakemake bring along is imported."""
-    brought = {"dvc", "dvc_bridge", "psutil", "ruamel", "scmrepo", "snakemake", "zc"}
+def test_the_bridge_is_independent_of_this_pipeline() -> None:
+    """It imports only dependencies of DVC and Snakemake, and mentions no name of the pipeline."""
+    dependencies = {"dvc", "dvc_bridge", "psutil", "ruamel", "scmrepo", "snakemake", "zc"}
     models = ruamel.yaml.YAML(typ="safe").load((ROOT / "params.yaml").read_text())["models"]
     names = {"overfitting", "mnist", "keras", "tensorflow", "epoch", *models, "evaluate", "subset"}
     own = {path.stem for path in BRIDGE.glob("*.py")}
     for path in (path for path in BRIDGE.iterdir() if path.is_file()):
         text = path.read_text(encoding="utf-8").lower()
-        assert not {name for name in names if name in text}, named(path)
+        assert not {name for name in names if name in text}, relative(path)
         if path.suffix == ".py":
             modules = [name for name in imported(path) if not name.startswith("overfitting")]
             roots = {name.partition(".")[0] for name in modules} - own
-            assert roots - set(sys.stdlib_module_names) <= brought, named(path)
+            assert roots - set(sys.stdlib_module_names) <= dependencies, relative(path)
 
 
-def test_only_one_module_changes_dvc() -> None:
-    """All assignments to attributes of modules and classes of DVC stand in `patches`."""
+def test_only_one_module_patches_dvc() -> None:
+    """All assignments to attributes of modules and classes of DVC are in `patches`."""
     for path in BRIDGE.glob("*.py"):
         if path.stem == "patches":
             continue
@@ -177,12 +178,12 @@ def test_only_one_module_changes_dvc() -> None:
         for node in ast.walk(tree(path)):
             for target in node.targets if isinstance(node, ast.Assign) else []:
                 root, _, attribute = ast.unparse(target).partition(".")
-                assert not (attribute and root in {"dvc", *of_dvc}), named(path)
+                assert not (attribute and root in {"dvc", *of_dvc}), relative(path)
     text = (BRIDGE / "patches.py").read_text(encoding="utf-8")
     assert text.count("Upstream: treeverse/dvc#") == text.count("Why: ") == 4
 
 
-def test_nothing_runs_because_of_where_it_lies() -> None:
+def test_no_file_runs_when_python_starts() -> None:
     listed = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -194,7 +195,7 @@ def test_nothing_runs_because_of_where_it_lies() -> None:
             assert "orig_" + "argv" not in text, name
 
 
-def test_keras_is_imported_only_after_its_settings() -> None:
+def test_keras_is_imported_only_after_it_is_configured() -> None:
     importing = {
         path.stem for path in PACKAGE.rglob("*.py") if imported(path) & {"keras", "tensorflow"}
     }
@@ -204,28 +205,28 @@ def test_keras_is_imported_only_after_its_settings() -> None:
 
 
 def test_nothing_loaded_can_run_code() -> None:
-    """Pickles, models with code and YAML with tags run what their author wants."""
+    """Pickles, models with code and YAML with tags can run arbitrary code."""
     runs_code = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal", "yaml"}
     calls = {"eval", "exec", "load_model", "model_from_json", "from_config", "unsafe_load"}
     checked = set()
     for path in MODULES:
-        assert not {name.partition(".")[0] for name in imported(path)} & runs_code, named(path)
+        assert not {name.partition(".")[0] for name in imported(path)} & runs_code, relative(path)
         for node in ast.walk(tree(path)):
             if not isinstance(node, ast.Call):
                 continue
-            where = f"{named(path)}, line {node.lineno}"
+            where = f"{relative(path)}, line {node.lineno}"
             function = ast.unparse(node.func)
-            given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+            arguments = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
             assert function.rpartition(".")[2] not in calls, where
-            assert given.get("allow_pickle", "False") == "False", where
-            assert given.get("enable_unsafe_deserialization", "False") == "False", where
+            assert arguments.get("allow_pickle", "False") == "False", where
+            assert arguments.get("enable_unsafe_deserialization", "False") == "False", where
             if function in {"np.load", "numpy.load"}:
-                assert "allow_pickle" in given, where
+                assert "allow_pickle" in arguments, where
                 checked.add(function)
             if function.endswith("YAML"):
-                assert given == {"typ": "'safe'"}, where
+                assert arguments == {"typ": "'safe'"}, where
                 checked.add(function)
-    assert checked == {"np.load", "ruamel.yaml.YAML"}  # what is looked for is written so
+    assert checked == {"np.load", "ruamel.yaml.YAML"}  # so the checks above have found these calls
 
 
 def test_the_snakefile_has_a_rule_per_stage() -> None:
@@ -239,7 +240,7 @@ def test_the_snakefile_has_a_rule_per_stage() -> None:
 
 
 def requirements(file: str) -> dict[str, list[str]]:
-    """Each requirement of a lock file, with what follows it."""
+    """Return the requirements of a lock file, each with its options, such as hashes."""
     text = (ROOT / file).read_text().replace("\\\n", " ")
     lines = [line.split(" #")[0].strip() for line in text.splitlines()]
     entries = [line.split() for line in lines if line and not line.startswith("#")]
@@ -256,9 +257,9 @@ LOCKS = ["requirements.txt", "requirements-extras.txt", "requirements-dev.txt"]
 
 @pytest.mark.parametrize("file", LOCKS)
 def test_every_requirement_is_pinned_and_hashed(file: str) -> None:
-    found = requirements(file)
-    assert len(found) > 50
-    for requirement, options in found.items():
+    entries = requirements(file)
+    assert len(entries) > 50
+    for requirement, options in entries.items():
         pins = list(Requirement(requirement).specifier)
         assert [pin.operator for pin in pins] == ["=="], requirement
         assert "*" not in pins[0].version, requirement
@@ -268,8 +269,8 @@ def test_every_requirement_is_pinned_and_hashed(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", [*LOCKS, "pyproject.toml"])
-def test_no_index_is_fixed(file: str) -> None:
-    """Whoever has a mirror has configured it for pip; a file must not undo that."""
+def test_no_package_index_is_set(file: str) -> None:
+    """Users may have configured a mirror for pip, which these files must not override."""
     for line in (ROOT / file).read_text().splitlines():
         assert not re.search(r"://|--(extra-)?index|--find-links|^\s*-[if]\b", line), line
 
@@ -279,7 +280,7 @@ def test_tests_run_with_the_versions_that_users_get() -> None:
         requirements("requirements-extras.txt"),
         requirements("requirements-dev.txt"),
     )
-    # Where it is needed may differ: a tool of developers can need a package on more machines.
+    # Markers may differ: a development tool can need a package on more platforms.
     pins = {name.split(" ;")[0]: hashes for name, hashes in developers.items()}
     assert {pin: pins.get(pin.split(" ;")[0]) for pin in users} == users
     assert {Requirement(name).name for name in users} >= {"tensorflow", "keras", "dvc", "snakemake"}
@@ -287,21 +288,21 @@ def test_tests_run_with_the_versions_that_users_get() -> None:
     assert {Requirement(name).name for name in developers} >= {"pytest", "ruff", "mypy"}
 
 
-def test_the_locks_keep_what_is_asked_for() -> None:
+def test_lock_files_satisfy_pyproject() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked: dict[str, list[str]] = {}
     for entry in requirements("requirements-extras.txt"):
         [pin] = Requirement(entry).specifier
         locked.setdefault(Requirement(entry).name, []).append(pin.version)
     extras = project["project"]["optional-dependencies"].values()
-    for asked in map(Requirement, [*project["project"]["dependencies"], *chain(*extras)]):
-        assert locked.get(asked.name), f"{asked} is not locked: run `make lock`"
-        assert all(asked.specifier.contains(pin) for pin in locked[asked.name]), (
-            f"{asked.name} {locked[asked.name]} does not fit {asked}: run `make lock`"
+    for required in map(Requirement, [*project["project"]["dependencies"], *chain(*extras)]):
+        assert locked.get(required.name), f"{required} is not locked: run `make lock`"
+        assert all(required.specifier.contains(pin) for pin in locked[required.name]), (
+            f"{required.name} {locked[required.name]} does not satisfy {required}: run `make lock`"
         )
 
 
-def test_conda_is_asked_for_the_same() -> None:
+def test_the_conda_environment_has_the_same_requirements() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     environment = ruamel.yaml.YAML(typ="safe").load(ROOT / "workflow" / "environment.yaml")
     *packages, pip = environment["dependencies"]
@@ -309,32 +310,32 @@ def test_conda_is_asked_for_the_same() -> None:
     assert packages == [f"python{project['requires-python']}", "pip"]
 
 
-@pytest.mark.parametrize("engine", WRITTEN_FOR)
-def test_the_engines_are_those_that_the_pipeline_was_written_for(engine: str) -> None:
-    minor = WRITTEN_FOR[engine]
+@pytest.mark.parametrize("engine", SUPPORTED)
+def test_the_engines_have_supported_versions(engine: str) -> None:
+    minor = SUPPORTED[engine]
     assert version(engine).startswith(f"{minor}."), (
         f"{engine} is {version(engine)}, but workflow/scripts/dvc_bridge was "
-        f"written for {minor} and lean on what it keeps internal. Run the whole test suite with "
+        f"written for {minor} and uses its internals. Run the whole test suite with "
         f"the new version; where it passes, raise {minor} here, in pyproject.toml, "
         "workflow/environment.yaml and the README of dvc_bridge, and run `make lock`; else "
         "stay with the old one"
     )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    [asked] = [
+    [required] = [
         requirement
         for requirement in map(Requirement, project["dependencies"])
         if requirement.name == engine
     ]
     major, second = minor.split(".")
-    assert not asked.specifier.contains(f"{major}.{int(second) + 1}.0")
+    assert not required.specifier.contains(f"{major}.{int(second) + 1}.0")
 
 
-def test_the_bridge_says_what_it_was_written_for() -> None:
-    said = (BRIDGE / "README.md").read_text(encoding="utf-8")
-    assert f"DVC {WRITTEN_FOR['dvc']}" in said
-    assert f"Snakemake {WRITTEN_FOR['snakemake']}" in said
+def test_the_readme_of_the_bridge_lists_versions_and_modules() -> None:
+    text = (BRIDGE / "README.md").read_text(encoding="utf-8")
+    assert f"DVC {SUPPORTED['dvc']}" in text
+    assert f"Snakemake {SUPPORTED['snakemake']}" in text
     modules = {path.name for path in BRIDGE.iterdir() if path.suffix in {".py", ".smk"}}
-    described = set(re.findall(r"^\| `(\w+\.(?:py|smk))` \|", said, flags=re.M))
+    described = set(re.findall(r"^\| `(\w+\.(?:py|smk))` \|", text, flags=re.M))
     assert described == modules - {"__init__.py"}
 
 
@@ -342,7 +343,7 @@ def test_the_bridge_says_what_it_was_written_for() -> None:
 
 
 def ignored(path: str) -> bool:
-    """Whether Git would leave a file out, whatever it tracks now and the user ignores."""
+    """Return whether .gitignore excludes a path, regardless of tracked files and user settings."""
     command = ["git", "-c", f"core.excludesFile={os.devnull}", "check-ignore", "--no-index", "-q"]
     done = subprocess.run([*command, path], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode in (0, 1), done.stderr
@@ -362,7 +363,7 @@ def ignored(path: str) -> bool:
         "reports/.partial-1-report.md",
     ],
 )
-def test_git_leaves_out_what_runs_make(path: str) -> None:
+def test_git_ignores_outputs_of_runs(path: str) -> None:
     assert ignored(path)
 
 
@@ -374,21 +375,21 @@ def test_git_leaves_out_what_runs_make(path: str) -> None:
         "params.yaml",
         ".dvc/config",
         *(path for out in STAGES["report"]["outs"] + STAGES["report"]["metrics"] for path in out),
-        *(named(path) for path in MODULES),
+        *(relative(path) for path in MODULES),
         "workflow/templates/report.md.j2",
     ],
 )
-def test_git_keeps_what_people_wrote_and_the_report(path: str) -> None:
+def test_git_tracks_sources_and_the_report(path: str) -> None:
     assert not ignored(path)
 
 
-def test_continuous_integration_runs_what_the_makefile_calls_test() -> None:
+def test_continuous_integration_runs_make_test() -> None:
     script = ROOT / ".ci" / "run"
     assert os.access(script, os.X_OK)
     first, *lines = script.read_text().splitlines()
     assert first == "#!/usr/bin/env bash"
-    around = ("#", "set ", "cd ")
-    commands = [line for line in lines if line.strip() and not line.startswith(around)]
+    setup = ("#", "set ", "cd ")
+    commands = [line for line in lines if line.strip() and not line.startswith(setup)]
     assert {line.split()[1] for line in commands if line.startswith("need ")} == {
         "chromium",
         "openssh-server",

@@ -1,1 +1,1 @@
-"""What tests of all kinds share."""
+"""Helpers that are shared by all tests."""

@@ -1,4 +1,4 @@
-"""Results of runs that never ran, in the files that the stages would have written."""
+"""Random results in the files and formats that the stages would have written."""
 
 import shutil
 from pathlib import Path
@@ -25,7 +25,15 @@ def predictions(
     images: int,
     n_corrupted: int,
 ) -> dict[str, np.ndarray]:
-    """Probabilities that name the label for about a share `accuracy` of the images."""
+    """Return random predictions, the contents of predictions.npz.
+
+    Args:
+        random: the source of random numbers.
+        labels: integers of shape (images,), 0 to 9.
+        accuracy: the expected accuracy on the test images, 0 to 1.
+        images: the number of test images.
+        n_corrupted: the number of images that are shifted and corrupted.
+    """
     right = random.random(images) < accuracy
     named = np.where(right, labels, (labels + random.integers(1, 10, images)) % 10)
     probabilities = random.dirichlet(np.full(10, 0.2), images)
@@ -40,7 +48,7 @@ def predictions(
 
 
 def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTED) -> None:
-    """Write what `train` and `evaluate` would have written for one run."""
+    """Write the results of the stages `train` and `evaluate` for one run to `folder`."""
     random = np.random.default_rng([MODELS.index(model), seed])
     augments = model not in ("baseline", "dropout_only", "batch_norm")
     accuracy = 0.85 + 0.01 * random.standard_normal()
@@ -107,7 +115,7 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
 def checkout(
     folder: Path, models: list[str], seeds: list[int], n_corrupted: int = N_CORRUPTED
 ) -> None:
-    """Lay out what the report reads, in `folder`: results, data, templates and params."""
+    """Create in `folder` all that the report reads: results, data, templates and params."""
     for model in models:
         for seed in seeds:
             write_run(folder / "results", model, seed, n_corrupted)

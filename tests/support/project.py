@@ -1,4 +1,4 @@
-"""A small project to run for real: a copy of this one with small data in the real IDX format."""
+"""A small copy of this project, with little data in the real IDX format, to run in tests."""
 
 import hashlib
 import json
@@ -22,14 +22,14 @@ BIN = Path(sys.executable).parent
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout and the commands that a user types in it."""
+    """A checkout, with methods for the commands that users run in it."""
 
     folder: Path
 
     def run(
         self, *command: str, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command; standard output and error come together, as in a terminal."""
+        """Run a command; its `stdout` has standard output and standard error together."""
         done = subprocess.run(
             [program(command[0]), *command[1:]],
             cwd=self.folder,
@@ -39,30 +39,33 @@ class Project:
             text=True,
         )
         if check and done.returncode:
-            words = " ".join(command)
-            raise AssertionError(f"{words} ended with {done.returncode}:\n{done.stdout}")
+            raise AssertionError(
+                f"{' '.join(command)} ended with exit status {done.returncode}:\n{done.stdout}"
+            )
         return done
 
     def environment(self, **changes: str) -> dict[str, str]:
-        """A user's environment: `.venv` activated, the data in a folder of theirs."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VIRTUAL_ENV"))}
-        kept["PATH"] = f"{BIN}{os.pathsep}{kept['PATH']}"
-        kept["FASHION_MNIST_DIR"] = str(self.folder / "by hand")
-        kept["DVC_SITE_CACHE_DIR"] = f"{self.folder}.site-cache"  # it would outlive the tests
-        return kept | changes
+        """Return a user's environment: `.venv` is activated, FASHION_MNIST_DIR is set."""
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith(("PYTEST", "VIRTUAL_ENV"))
+        }
+        inherited["PATH"] = f"{BIN}{os.pathsep}{inherited['PATH']}"
+        inherited["FASHION_MNIST_DIR"] = str(self.folder / "by hand")
+        inherited["DVC_SITE_CACHE_DIR"] = f"{self.folder}.site-cache"  # else under /var/tmp
+        return inherited | changes
 
     def repro(self, *arguments: str, **environment: str) -> str:
-        """`dvc repro`."""
+        """Run `dvc repro`; return its output."""
         return self.run("dvc", "repro", *arguments, check=True, **environment).stdout
 
     def snakemake(self, *arguments: str, **environment: str) -> str:
-        """`snakemake --cores 4`."""
+        """Run `snakemake --cores 4`; return its output."""
         return self.run("snakemake", "--cores", "4", *arguments, check=True, **environment).stdout
 
     def git(self, *arguments: str) -> str:
-        """`git`, as somebody."""
-        who = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
-        return self.run("git", *who, *arguments).stdout
+        """Run `git` with the name and address of an author; return its output."""
+        author = ["-c", "user.name=Tester", "-c", "user.email=tester@example.org"]
+        return self.run("git", *author, *arguments).stdout
 
     def commit(self) -> None:
         """Commit everything that git does not ignore."""
@@ -70,7 +73,7 @@ class Project:
         self.git("commit", "--quiet", "--message", "state")
 
     def edit(self, change: Callable[[Any], None]) -> None:
-        """Edit params.yaml by a function that changes its contents; comments stay."""
+        """Edit params.yaml with a function that modifies its contents; comments are kept."""
         yaml = ruamel.yaml.YAML()
         path = self.folder / "params.yaml"
         content = yaml.load(path)
@@ -78,54 +81,63 @@ class Project:
         yaml.dump(content, path)
 
     def params(self) -> dict[str, Any]:
-        """What params.yaml says."""
+        """Return the contents of params.yaml."""
         return ruamel.yaml.YAML(typ="safe").load(self.folder / "params.yaml")
 
     def status(self) -> dict[str, Any]:
-        """What `dvc status` calls changed, by stage."""
-        *_, status = self.run("dvc", "status", "--json").stdout.splitlines()  # after remarks
+        """Return what `dvc status` lists as changed, by stage."""
+        *_, status = self.run("dvc", "status", "--json").stdout.splitlines()  # warnings come first
         return json.loads(status)
 
     def planned(self, *targets: str) -> set[str]:
-        """The stages that `snakemake -n` would run."""
+        """Return the stages that `snakemake -n` lists."""
         done = self.run("snakemake", "-n", "--printshellcmds", *targets)
-        found = set(re.findall(r"dvc_bridge job (\S+)", done.stdout))
-        assert bool(found) != ("Nothing to be done" in done.stdout)
-        return found
+        stages = set(re.findall(r"dvc_bridge job (\S+)", done.stdout))
+        assert bool(stages) != ("Nothing to be done" in done.stdout)
+        return stages
 
     def assert_up_to_date(self) -> None:
-        """Both engines have nothing to do, from the same contents."""
+        """Assert that neither Snakemake nor DVC has anything to do."""
         assert self.status() == {}
         assert self.planned() == set()
 
     def metrics(self) -> dict[str, dict[str, float]]:
-        """What the report says about each model."""
+        """Return the contents of reports/metrics.json: the metrics of each model."""
         return json.loads((self.folder / "reports" / "metrics.json").read_text())
 
     def copy(self, folder: Path) -> "Project":
-        """Another copy of the whole folder, with DVC's cache and all."""
+        """Copy the whole folder, including DVC's cache."""
         shutil.copytree(self.folder, folder, symlinks=True)
         return Project(folder)
 
 
 def program(name: str) -> str:
-    """Where a program is that `.venv` has; others are found as usual."""
+    """Return the path of a program in `.venv`, or its name if it is not installed there."""
     return str(BIN / name) if (BIN / name).exists() else name
 
 
-def ran(output: str) -> set[str]:
-    """The stages whose command was really run, by either engine."""
+def executed_stages(output: str) -> set[str]:
+    """Return the stages whose commands were executed, from the output of either engine."""
     return set(re.findall(r"Running stage '([^']+)'", output))
 
 
 def write_idx(path: Path, values: np.ndarray) -> None:
-    """Write an IDX file of unsigned bytes."""
+    """Write an array to a file in the IDX format, with unsigned bytes."""
     header = bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape)
     path.write_bytes(header + values.astype(np.uint8).tobytes())
 
 
 def write_data(folder: Path, train: int, test: int) -> str:
-    """Write four IDX files of noisy images, a brighter band per class; return their checksums."""
+    """Write four IDX files of noisy images; each class has a bright band at another height.
+
+    Args:
+        folder: where to write them.
+        train: the number of training images.
+        test: the number of test images.
+
+    Returns:
+        The contents of a SHA256SUMS file.
+    """
     random = np.random.default_rng(0)
     folder.mkdir(parents=True)
     lines = []
@@ -142,7 +154,7 @@ def write_data(folder: Path, train: int, test: int) -> str:
 
 
 def make_project(folder: Path) -> Project:
-    """Lay out this project in `folder` as a fresh clone, but with small data and short runs."""
+    """Create a fresh clone of this project in `folder`, with little data and short trainings."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -174,7 +186,7 @@ STUB_STAGES = ["download", "subset", "corruptions", "train", "evaluate", "report
 
 
 def make_stub_project(folder: Path) -> Project:
-    """Lay out this project with stub stages, where only the engines matter."""
+    """Create a clone of this project with stub stages, for tests of the engines alone."""
     project = make_project(folder)
     for stage in STUB_STAGES:
         script = folder / "workflow" / "scripts" / f"{stage}.py"
@@ -182,7 +194,7 @@ def make_stub_project(folder: Path) -> Project:
     return project
 
 
-ALL_AT_ONCE = """
+RUN_ALL_STAGES = """
 import sys
 from pathlib import Path
 sys.path[:0] = ["workflow/scripts", sys.argv[1]]
@@ -199,20 +211,24 @@ make("report", [])
 """
 
 
-def made_afresh(project: Project, scratch: Path) -> Path:
-    """What a fresh clone would make of params and stand-ins in a project, without any engine."""
+def run_without_engine(project: Project, scratch: Path) -> Path:
+    """Run all stages of a stub project once, in a new folder, without Snakemake and DVC.
+
+    Returns:
+        The folder, whose reports are those that a run in a fresh clone would give.
+    """
     fresh = scratch / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
     for name in ("workflow", "data/SHA256SUMS", "params.yaml", "dvc.yaml"):
         source = project.folder / name
         (fresh / name).parent.mkdir(parents=True, exist_ok=True)
         (shutil.copytree if source.is_dir() else shutil.copy)(source, fresh / name)
-    Project(fresh).run(sys.executable, "-c", ALL_AT_ONCE, str(ROOT / "tests"))
+    Project(fresh).run(sys.executable, "-c", RUN_ALL_STAGES, str(ROOT / "tests"))
     return fresh
 
 
 def reports(folder: Path) -> dict[str, str]:
-    """The contents of each file of a report that stand-ins have made."""
+    """Return the contents of all files in `reports` of a stub project, by path."""
     return {
         path.relative_to(folder).as_posix(): path.read_text()
         for path in sorted((folder / "reports").rglob("*"))

@@ -1,14 +1,14 @@
-"""A Slurm cluster of two nodes on this machine, for as long as a test or a command needs it.
+"""A temporary Slurm cluster of two nodes on this machine.
 
-    python tests/slurm_cluster.py -- snakemake --profile profiles/slurm
+    python tests/support/slurm_cluster.py -- snakemake --profile profiles/slurm
 
-starts munged, slurmctld and a slurmd per node from Debian's packages `slurm-wlm` and `munge`, with
-a configuration, a key and folders of their own, runs the command as on the machine from which jobs
-are submitted, and stops all of it. A Slurm that the machine may have is neither used nor touched.
+starts munged, slurmctld and one slurmd per node from Debian's packages `slurm-wlm` and `munge`
+(with their own configuration, key and folders), runs the command as on a login node, and stops
+the cluster. A Slurm that is already set up on this machine is neither used nor changed.
 
-Where this user may make namespaces (root, but not in every container) each node has a network,
-a name and process numbers of its own, as two machines with a shared folder have. Elsewhere both
-are on the loopback.
+If this user may create namespaces (root may, but not in every container), each node has its own
+network, host name and process IDs, like two machines with a shared file system. Otherwise both
+nodes use the loopback interface.
 """
 
 import argparse
@@ -33,7 +33,7 @@ import psutil
 NODES = ("node1", "node2")
 CPUS = max(1, (os.cpu_count() or 1) // len(NODES))  # of each node
 MEMORY = 16_000  # of each node, in MB, whatever this machine has
-HEAD, NETWORK = "10.77.0.1", "10.77.0.{}"  # seen from nowhere but the namespaces
+HEAD, NETWORK = "10.77.0.1", "10.77.0.{}"  # reachable only within the namespaces
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue")
 IN_NODE = ["--net", "--uts", "--ipc", "--pid", "--mount-proc", "--fork", "--kill-child"]
 
@@ -54,16 +54,16 @@ TaskPlugin=task/none
 MpiDefault=none
 MailProg=/bin/true
 ReturnToService=2
-# Jobs share a node, the emptier one, and have the processors and memory that they asked for.
+# Jobs share nodes, get what they request, and start on the node with the lower load.
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU_Memory
 SlurmdParameters=config_overrides
-# Without cgroups: look each second, and end what takes more memory than it asked for.
+# Without cgroups: poll every second, and kill jobs that use more memory than they requested.
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
 JobAcctGatherParams=OverMemoryKill
 KillWait=1
-# No accounting database, so no `sacct`; a line in a file for each job that has ended.
+# No accounting database, so no `sacct`; finished jobs are appended to a file.
 AccountingStorageType=accounting_storage/none
 JobCompType=jobcomp/filetxt
 JobCompLoc={folder}/jobs
@@ -71,16 +71,16 @@ PartitionName=all Nodes=ALL Default=YES MaxTime=INFINITE State=UP LLN=YES
 """
 
 
-def lacking() -> str:
-    """Say what this machine lacks for a cluster; empty: nothing."""
+def missing_programs() -> str:
+    """Return which programs are missing for a cluster and how to install them; empty if none."""
     path = search_path()
     missing = [program for program in PROGRAMS if not shutil.which(program, path=path)]
     advice = "on Debian and Ubuntu: apt-get install slurm-wlm munge"
     return f"{', '.join(missing)} not found; {advice}" if missing else ""
 
 
-def no_namespaces() -> str:
-    """Say why nodes cannot have a network and processes of their own here; empty: they can."""
+def namespace_error() -> str:
+    """Return why nodes cannot have namespaces on this machine; empty if they can."""
     network = "ip link add a0 type veth peer name a1 && ip link add a2 type bridge"
     tried = subprocess.run(
         ["unshare", *IN_NODE, "sh", "-c", network], capture_output=True, text=True
@@ -89,21 +89,21 @@ def no_namespaces() -> str:
 
 
 def search_path(given: Mapping[str, str] = os.environ) -> str:
-    """Where programs are: daemons lie in folders that a user's PATH may lack."""
+    """Return PATH with the folders of daemons, which the PATH of users often lacks."""
     return os.pathsep.join([given.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 
 
 class Cluster:
-    """A cluster that is there inside of `with`."""
+    """A cluster, as a context manager that starts and stops it."""
 
     def __init__(self) -> None:
-        self.apart = not no_namespaces()
+        self.has_namespaces = not namespace_error()
         self.prefix: list[str] = []
-        """What to put before a command for it to be run where jobs are submitted."""
+        """What to put before a command to run it in the network namespace of the login node."""
 
     def __enter__(self) -> "Cluster":
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))  # the path of a socket must be short
-        self.folder.chmod(0o755)  # munged wants everybody to reach its socket
+        self.folder.chmod(0o755)  # munged insists that all users can reach its socket
         try:
             self._start()
         except BaseException as error:
@@ -122,12 +122,12 @@ class Cluster:
         self.stop()
 
     def environment(self, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-        """Change an environment so that `sbatch` and its kin speak to this cluster."""
+        """Return an environment in which Slurm's commands, such as `sbatch`, use this cluster."""
         path = os.pathsep.join([str(self.folder / "bin"), search_path(given)])
         return {**given, "SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
 
     def run(self, *command: str) -> str:
-        """Run a command where jobs are submitted; return what it says."""
+        """Run a command on the login node; return its standard output."""
         return subprocess.run(
             [*self.prefix, *command],
             env=self.environment(),
@@ -136,27 +136,27 @@ class Cluster:
             check=True,
         ).stdout
 
-    def finished(self) -> list[dict[str, str]]:
-        """The jobs that have ended: what Slurm's file says of each."""
+    def finished_jobs(self) -> list[dict[str, str]]:
+        """Return the fields that Slurm has recorded of each finished job, such as JobState."""
         log = self.folder / "jobs"
         lines = log.read_text().splitlines() if log.exists() else []
         return [dict(word.partition("=")[::2] for word in line.split(" ")) for line in lines]
 
     def processes(self) -> list[psutil.Process]:
-        """The living processes of this cluster and of its jobs, on all nodes."""
-        found = []
+        """Return the running processes of this cluster and of its jobs, on all nodes."""
+        running = []
         for process in psutil.process_iter():
-            try:  # slurmstepd hides its environment, but listens in the folder
+            try:  # the environment of slurmstepd cannot be read, but its socket is in the folder
                 sockets = [connection.laddr for connection in process.net_connections("unix")]
                 known = [*process.environ().values(), *map(str, sockets)]
             except psutil.Error:
                 continue
             if any(str(self.folder) in text for text in known):
-                found.append(process)
-        return found
+                running.append(process)
+        return running
 
     def stop(self) -> None:
-        """End every process of the cluster, and remove its folder."""
+        """Kill every process of the cluster, and remove its folder."""
         while processes := self.processes():
             for process in processes:
                 with suppress(psutil.NoSuchProcess):
@@ -178,7 +178,7 @@ class Cluster:
             f"--socket={self.folder}/munge/socket",
         )
         wait_until((munge / "socket").exists)
-        if self.apart:
+        if self.has_namespaces:
             self._make_network()
         self._daemon(*self.prefix, "slurmctld", "-D")
         for number, node in enumerate(NODES, 11):
@@ -199,25 +199,25 @@ class Cluster:
             folder=self.folder,
             user=getpass.getuser(),
             head=head,
-            address=HEAD if self.apart else "127.0.0.1",
+            address=HEAD if self.has_namespaces else "127.0.0.1",
             port=ports[0],
         )
         for number, (node, port) in enumerate(zip(NODES, ports[1:], strict=True), 11):
-            address = NETWORK.format(number) if self.apart else "127.0.0.1"
-            host = node if self.apart else head
+            address = NETWORK.format(number) if self.has_namespaces else "127.0.0.1"
+            host = node if self.has_namespaces else head
             text += f"NodeName={node} NodeHostname={host} NodeAddr={address} Port={port} "
             text += f"CPUs={CPUS} RealMemory={MEMORY}\n"
         (self.folder / "slurm.conf").write_text(text)
-        # Nothing here uses cgroups, but slurmd looks for them; this kind it does not miss.
+        # Nothing here uses cgroups, but slurmd checks for them unless this plugin is configured.
         (self.folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
-        # Snakemake's plugin takes SLURM_CONF from its jobs, as a real cluster has /etc/slurm.
+        # Snakemake's plugin unsets SLURM_CONF in jobs, since real clusters have /etc/slurm.
         srun = self.folder / "bin" / "srun"
         real = shutil.which("srun", path=search_path())
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={self.folder}/slurm.conf exec {real} "$@"\n')
         srun.chmod(0o755)
 
     def _daemon(self, *command: str) -> subprocess.Popen[bytes]:
-        """Start what runs until it is stopped; what it says is in a file in the folder."""
+        """Start a process in the background; its output goes to a log file in the folder."""
         with (self.folder / f"{len(list(self.folder.glob('*.log')))}.log").open("wb") as log:
             return subprocess.Popen(
                 command,
@@ -238,7 +238,7 @@ class Cluster:
 
     def _start_node(self, node: str, address: str) -> None:
         slurmd = ("slurmd", "-D", "-N", node)
-        if not self.apart:
+        if not self.has_namespaces:
             self._daemon(*slurmd)
             return
         connect = f"until ip addr add {address}/24 dev eth0; do sleep 0.1; done; "
@@ -253,14 +253,14 @@ class Cluster:
 
 
 def namespace(process: subprocess.Popen[bytes]) -> Path:
-    """The network of a process that makes one of its own, once it has."""
+    """Wait until a process has created its network namespace; return the path of the namespace."""
     own, path = Path("/proc/self/ns/net"), Path(f"/proc/{process.pid}/ns/net")
     wait_until(lambda: path.readlink() != own.readlink())
     return path
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens to on the loopback."""
+    """Return ports of the loopback interface that are not in use."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [opened.getsockname()[1] for opened in sockets]
     for opened in sockets:
@@ -269,22 +269,26 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Wait for a condition."""
+    """Wait until a condition is true.
+
+    Raises:
+        TimeoutError: it is not true after `seconds`.
+    """
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError("waited in vain")
+            raise TimeoutError(f"timed out after {seconds} s")
         time.sleep(0.1)
 
 
 def main(argv: list[str]) -> int:
-    """Run a command beside a cluster; return its exit status."""
+    """Run a command on the login node of a new cluster; return its exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("command", nargs="+", help="what to run there, after --")
+    parser.add_argument("command", nargs="+", help="the command to run, after --")
     command = parser.parse_args(argv).command
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # and stop the cluster
-    if why := lacking():
-        print(f"error: {why}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the cluster is stopped
+    if reason := missing_programs():
+        print(f"error: {reason}", file=sys.stderr)
         return 1
     with Cluster() as cluster:
         return subprocess.run([*cluster.prefix, *command], env=cluster.environment()).returncode

@@ -1,7 +1,8 @@
-"""Stands in for the script of a stage where only the engines matter: quick, and without TensorFlow.
+"""A stub for the scripts of all stages, for tests of the engines: fast, and without TensorFlow.
 
-Each out says, by a hash, from which files and params it was made. Copied over the scripts of a
-project; `python workflow/scripts/train.py baseline 0 …` then makes the outs of that stage.
+Each output contains a hash of the files and params that the stage depends on. The stub replaces the
+scripts of a project; `python workflow/scripts/train.py baseline 0 …` then writes the outputs of
+that stage.
 """
 
 import hashlib
@@ -18,11 +19,11 @@ from overfitting.common import params, yaml_files
 from overfitting.common.console import run_script, start_log
 from overfitting.common.files import PARTIAL, write_text
 
-SECONDS_AN_EPOCH = 0.1
+SECONDS_PER_EPOCH = 0.1
 
 
 def make(stage: str, arguments: list[str]) -> None:
-    """Make the outs of a stage in the current folder."""
+    """Write the outputs of a stage in the current folder."""
     definition = yaml_files.load_yaml(Path("dvc.yaml"))["stages"][stage]
     wildcards = dict(zip(definition.get("matrix", {}), arguments, strict=False))
     declared = params.stage_params(stage, wildcards)
@@ -30,54 +31,60 @@ def make(stage: str, arguments: list[str]) -> None:
         remove_other_runs(declared)
     if stage == "train":
         pretend_to_train(declared, wildcards["model"], wildcards["seed"])
-    deps = [Path(filled(dep, wildcards)) for dep in definition["deps"]]
-    seen = digest(repr(declared), deps)
+    deps = [Path(interpolate(dep, wildcards)) for dep in definition["deps"]]
+    digest_of_deps = digest(repr(declared), deps)
     for entry in definition.get("outs", []) + definition.get("metrics", []):
-        path = Path(filled(entry if isinstance(entry, str) else next(iter(entry)), wildcards))
-        write_text(path, metrics(declared) if path.name == "metrics.json" else f"{path} {seen}\n")
+        path = Path(interpolate(entry if isinstance(entry, str) else next(iter(entry)), wildcards))
+        if path.name == "metrics.json":
+            write_text(path, metrics(declared))
+        else:
+            write_text(path, f"{path} {digest_of_deps}\n")
 
 
 def pretend_to_train(declared: dict[str, Any], model: str, seed: str) -> None:
-    """Take time, and say how far it is; what counts is that somebody can be killed meanwhile."""
+    """Log an epoch every `SECONDS_PER_EPOCH`, so that tests can kill a training in the middle."""
     log = start_log("train", f"{model}-{seed}")
-    trained_as = params.effective_training(declared["training"], declared[f"models.{model}"])
-    for epoch in range(1, trained_as.epochs + 1):
-        time.sleep(SECONDS_AN_EPOCH)
-        log.info("epoch %2d/%d", epoch, trained_as.epochs)
+    settings = params.effective_training(declared["training"], declared[f"models.{model}"])
+    for epoch in range(1, settings.epochs + 1):
+        time.sleep(SECONDS_PER_EPOCH)
+        log.info("epoch %2d/%d", epoch, settings.epochs)
 
 
 def metrics(declared: dict[str, Any]) -> str:
-    """As the report's: something for each model that changes if its results do."""
-    made = {
-        model: {"made of": digest("", [Path("results", model)])} for model in declared["compare"]
+    """Return a stub for metrics.json: for each model a hash of its results."""
+    hashes = {
+        model: {"hash": digest("", [Path("results", model)])} for model in declared["compare"]
     }
-    return json.dumps(made, indent=2) + "\n"
+    return json.dumps(hashes, indent=2) + "\n"
 
 
 def digest(text: str, paths: list[Path]) -> str:
-    """A hash of a text and of all files that stand at paths."""
-    seen = hashlib.sha256(text.encode())
+    """Return a hash of a text and of the files at or below the paths."""
+    hasher = hashlib.sha256(text.encode())
     for path in paths:
         for file in files_in(path):
-            seen.update(file.as_posix().encode() + file.read_bytes())
-    return seen.hexdigest()
+            hasher.update(file.as_posix().encode() + file.read_bytes())
+    return hasher.hexdigest()
 
 
 def remove_other_runs(declared: dict[str, Any]) -> None:
-    """As the report does: what a removed model or seed left would count as a change."""
+    """Remove the results of models and seeds that are not in params.yaml, as the report does.
+
+    DVC tracks the whole folder of results, so leftovers would count as a change.
+    """
     for run in Path("results").glob("*/*"):
         if not (run.parent.name in declared["compare"] and int(run.name) in declared["seeds"]):
             shutil.rmtree(run)
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """Give the files that a dep stands for, in order."""
-    found = [path] if path.is_file() else sorted(path.rglob("*"))
-    yield from (one for one in found if one.is_file() and not one.name.startswith(PARTIAL))
+    """Yield the file at a path, or the files in the folder at a path, in order."""
+    paths = [path] if path.is_file() else sorted(path.rglob("*"))
+    yield from (p for p in paths if p.is_file() and not p.name.startswith(PARTIAL))
 
 
-def filled(text: str, wildcards: dict[str, str]) -> str:
-    """Put model and seed where dvc.yaml has `${item.model}` and `${item.seed}`."""
+def interpolate(text: str, wildcards: dict[str, str]) -> str:
+    """Replace `${item.model}` and `${item.seed}` in a string of dvc.yaml."""
     for name, value in wildcards.items():
         text = text.replace(f"${{item.{name}}}", value)
     return text

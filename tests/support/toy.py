@@ -1,4 +1,4 @@
-"""A toy pipeline of shell commands, with a copy of `dvc_bridge`."""
+"""A toy pipeline of shell commands with a copy of `dvc_bridge`, for tests of that package."""
 
 import shutil
 from dataclasses import dataclass
@@ -82,35 +82,35 @@ class Toy(Project):
     """A checkout of the toy pipeline."""
 
     def ran(self) -> list[str]:
-        """Return the stages of the matrix that were run so far, in the order of their starts."""
+        """Return the stages `power@…` executed so far, in the order in which they started."""
         path = self.folder / "ran.txt"
         lines = path.read_text().splitlines() if path.exists() else []
         return [f"power@{line.replace(' ', '-')}" for line in lines]
 
     def hold(self, run: str) -> Path:
-        """Let a stage of the matrix wait, once it runs, until the returned file is removed."""
+        """Make a stage `power@…` block, once it runs, until the returned file is removed."""
         path = self.folder / f"wait-{run}"
         path.touch()
         return path
 
     def write(self, name: str, text: str) -> Path:
-        """Write a file below the checkout."""
+        """Write a file in the checkout; return its path."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
 
     def lock(self) -> str:
-        """Return dvc.lock."""
+        """Return the contents of dvc.lock."""
         return (self.folder / "dvc.lock").read_text()
 
     def twin(self, folder: Path) -> "Toy":
-        """Return another copy of the whole folder, to do by DVC alone what this does."""
+        """Copy the whole folder, to run in it with DVC alone what is run here with Snakemake."""
         return Toy(self.copy(folder).folder)
 
 
 def make_toy(folder: Path) -> Toy:
-    """Lay out the toy pipeline as a fresh clone."""
+    """Create a fresh clone of the toy pipeline in `folder`."""
     toy = Toy(folder)
     package = ROOT / "workflow" / "scripts" / "dvc_bridge"
     ignore = shutil.ignore_patterns("__pycache__")

@@ -1,8 +1,9 @@
-"""Print what this checkout changes against another commit, told from noise, as Markdown.
+"""Compare the results of this checkout with those of another commit; print a review as Markdown.
 
-Run by `make review BASE=main`. Nothing is written into the checkout. The results of both sides are
-those that dvc.lock records, read from DVC's cache; what the cache lacks of the other commit's is
-fetched from the default remote, if there is one, into a temporary folder.
+The review says which metrics changed significantly. Run by `make review BASE=main`. Nothing is
+written into the checkout. The results of both sides are those that dvc.lock records, read from
+DVC's cache. Results of the other commit that are not in the cache are fetched from the default
+remote, if there is one, into a temporary folder.
 """
 
 import overfitting.common.check_environment  # noqa: F401
@@ -38,29 +39,34 @@ CURVES = {
 class MissingResultError(Exception):
     """A result of a run is not on this machine."""
 
-    why: str
+    reason: str
+    """The beginning of a sentence, without a full stop."""
     advice: str
+    """A sentence that follows, with a leading space; may be empty."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """A commit, or the checkout: what Git has of it, and where its results are."""
+    """One of the two sides of the comparison: a commit, or the checkout."""
 
     name: str
+    """For messages."""
     models: list[str]
     seeds: list[int]
     recorded: dict[str, str]
-    """The MD5 of each out, by its path."""
+    """The MD5 checksum of each output in dvc.lock, by its path."""
     metrics: dict[str, dict[str, float | None]]
     """The contents of reports/metrics.json."""
-    places: list[Callable[[str, str], Path]]
-    """From an out's path and MD5 to where it may lie."""
+    locations: list[Callable[[str, str], Path]]
+    """Functions from the path and MD5 checksum of an output to where a copy of it may be."""
 
     def results(self, model: str) -> dict[int, tuple[Path, Path]]:
-        """Return evaluation.json and predictions.npz of a model by seed; none if not compared.
+        """Return the paths of evaluation.json and predictions.npz of a model, by seed.
+
+        The dictionary is empty if this side does not have the model.
 
         Raises:
-            MissingResultError: one is not on this machine.
+            MissingResultError: one of the files is not on this machine.
         """
         return {
             seed: (
@@ -71,15 +77,15 @@ class Side:
         }
 
     def find(self, path: str) -> Path:
-        """Return where an out is.
+        """Return the path of a copy of an output.
 
         Raises:
             MissingResultError: it is not on this machine.
         """
         if path not in self.recorded:
             raise MissingResultError(f"{self.name} recorded no {Path(path).name}", "")
-        for place in self.places:
-            if (copy := place(path, self.recorded[path])).exists():
+        for location in self.locations:
+            if (copy := location(path, self.recorded[path])).exists():
                 return copy
         raise MissingResultError(
             f"the results of {self.name} are not in DVC's cache",
@@ -94,115 +100,129 @@ def main(argv: list[str]) -> None:
     parser.add_argument(
         "--figures",
         metavar="URL",
-        help="where a forge has committed files, as URL/COMMIT/PATH; the figures are linked there",
+        help="link to the figures at a code host, where a committed file is at URL/COMMIT/PATH",
     )
     arguments = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not before the folder is removed
+    # Without a handler, SIGTERM would end the process before the temporary folder is removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
     base = arguments.base
-    commit = ask(
+    commit = output_of(
         *("git", "rev-parse", "--verify", f"{base}^{{commit}}"),
-        otherwise=f"{base} is no commit here; name one: make review BASE=origin/main",
+        error=f"{base} is not a commit of this repository; name one: make review BASE=origin/main",
     )
-    refuse_stale()
-    cache = Path(ask(*DVC, "cache", "dir"), "files", "md5")
+    check_up_to_date()
+    cache = Path(output_of(*DVC, "cache", "dir"), "files", "md5")
     with tempfile.TemporaryDirectory(prefix="review-") as folder:
         before = read(
-            base, lambda path: ask("git", "show", f"{commit}:./{path}"), cache, Path(folder)
+            base, lambda path: output_of("git", "show", f"{commit}:./{path}"), cache, Path(folder)
         )
         after = read("this checkout", lambda path: Path(path).read_text("utf-8"), cache, Path())
         fetch_missing(before, commit, Path(folder))
         models, notes = compare(before, after)
+    head = output_of("git", "rev-parse", "HEAD")
     print(
-        page.page(
+        page.render(
             f"Review against `{base}` ({commit[:7]})",
             models,
             notes,
-            ask(*DVC, "params", "diff", "--md", base),
-            page.curves(CURVES, base, (commit, ask("git", "rev-parse", "HEAD")), arguments.figures),
+            output_of(*DVC, "params", "diff", "--md", base),
+            page.curves(CURVES, base, (commit, head), arguments.figures),
         )
     )
 
 
-def ask(*command: str, otherwise: str = "") -> str:
-    """Return what a command prints.
+def output_of(*command: str, error: str = "") -> str:
+    """Run a command and return its standard output.
 
     Raises:
-        UserError: it fails; the message is `otherwise`, or the last line of its own.
+        UserError: the command failed. The message is `error` if given, otherwise the last line of
+            the command's standard error.
     """
     done = subprocess.run(command, capture_output=True, encoding="utf-8")
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:]
-        raise UserError(otherwise or f"{' '.join([*command[-3:], 'failed:', *last])}")
+        raise UserError(error or f"{' '.join([*command[-3:], 'failed:', *last])}")
     return done.stdout.strip()
 
 
-def refuse_stale() -> None:
-    """Raise a UserError unless the results were made from this code and these params.
+def check_up_to_date() -> None:
+    """Check that the results were computed with the current code and params.
 
-    Files that are not on this machine do not count: a fresh clone has none. Nor does the report,
-    as a folder with some of the results only would count as a change of it.
+    Files that are not on this machine are ignored, because a fresh clone has none. The report stage
+    is not checked: DVC would call it changed where the results folder is incomplete.
+
+    Raises:
+        UserError: the results are stale.
     """
     stale = "the results are stale: run `snakemake --cores 4` first (`dvc status` says why)"
-    said = ask(*DVC, "repro", "--dry", "--allow-missing", "evaluate", otherwise=stale)
-    if not said.endswith("Data and pipelines are up to date."):
+    output = output_of(*DVC, "repro", "--dry", "--allow-missing", "evaluate", error=stale)
+    if not output.endswith("Data and pipelines are up to date."):
         raise UserError(stale)
 
 
-def read(name: str, text_of: Callable[[str], str], cache: Path, folder: Path) -> Side:
-    """Read what Git has of one side.
+def read(name: str, read_text: Callable[[str], str], cache: Path, folder: Path) -> Side:
+    """Read params.yaml, dvc.lock and reports/metrics.json of one side.
 
     Args:
-        name: for people.
-        text_of: from a path to what that file says.
-        cache: where DVC keeps files, by their MD5.
-        folder: where outs may lie that are not in the cache, by their paths.
+        name: the name of the side, for messages.
+        read_text: returns the text of the file at a path of the repository.
+        cache: the folder of DVC's cache, which stores files by MD5 checksum.
+        folder: where outputs may be that are not in the cache, by their paths.
 
     Raises:
-        UserError: it is no finished run of this pipeline.
+        UserError: one of the files is not of this pipeline, or the pipeline has not been run.
     """
     yaml = ruamel.yaml.YAML(typ="safe")
-    declared, lock = yaml.load(text_of("params.yaml")), yaml.load(text_of("dvc.lock"))
+    params, lock = yaml.load(read_text("params.yaml")), yaml.load(read_text("dvc.lock"))
     try:
         return Side(
             name,
-            models=declared["compare"],
-            seeds=declared["seeds"],
+            models=params["compare"],
+            seeds=params["seeds"],
             recorded={
                 out["path"]: out["md5"]
                 for stage in lock["stages"].values()
                 for out in stage.get("outs", [])
             },
-            metrics=json.loads(text_of("reports/metrics.json")),
-            places=[
+            metrics=json.loads(read_text("reports/metrics.json")),
+            locations=[
                 lambda _, md5: cache / md5[:2] / md5[2:],
                 lambda path, _: folder / path,
             ],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{name}: params.yaml, dvc.lock or reports/metrics.json is not of this pipeline "
-            f"({error}); name another commit"
+            f"{name}: params.yaml, dvc.lock or reports/metrics.json does not belong to this "
+            f"pipeline ({error}); name another commit"
         ) from None
 
 
 def fetch_missing(side: Side, commit: str, folder: Path) -> None:
-    """Get the results of a commit from the default remote if one of them is not here."""
+    """Fetch the results of a commit from the default remote if one is not on this machine.
+
+    Args:
+        side: the commit.
+        commit: its hash.
+        folder: where to put the results, below `RESULTS`.
+    """
     try:
         for model in side.models:
             side.results(model)
     except MissingResultError:
-        if ask(*DVC, "config", "core.remote"):
-            # If this fails, the comparison says what is missing.
+        if output_of(*DVC, "config", "core.remote"):
+            # A failure is ignored here: the review will list the results that are missing.
             command = ["get", "--quiet", ".", RESULTS, "--rev", commit]
             subprocess.run([*DVC, *command, "--out", str(folder / RESULTS)], capture_output=True)
 
 
 def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison], list[str]]:
-    """Compare each model of either side; from reports/metrics.json where results are missing.
+    """Compare each model that either side has.
+
+    A model whose results are missing is listed with its means from reports/metrics.json.
 
     Returns:
-        The models by name, and a note for each thing that is missing.
+        The comparisons by model, and a note for each reason why results are missing.
     """
     models: dict[str, comparison.Comparison] = {}
     notes: dict[str, str] = {}
@@ -210,27 +230,27 @@ def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison]
         try:
             models[model] = comparison.compare(runs_of(model, before), runs_of(model, after))
         except MissingResultError as error:
-            notes[error.why] = f"Not all is judged: {error.why}.{error.advice}"
+            notes[error.reason] = f"Not all is judged: {error.reason}.{error.advice}"
             models[model] = comparison.from_metrics(
-                before.metrics.get(model, {}), after.metrics.get(model, {}), error.why
+                before.metrics.get(model, {}), after.metrics.get(model, {}), error.reason
             )
     return models, list(notes.values())
 
 
 def runs_of(model: str, side: Side) -> dict[int, comparison.Run]:
-    """Read the runs of a model, by seed.
+    """Read the runs of a model, by seed; none if this side does not have the model.
 
     Raises:
-        MissingResultError: a result is not on this machine, or corrupt.
+        MissingResultError: a result is corrupt or not on this machine.
     """
     runs = {}
     for seed, (evaluation, predictions) in side.results(model).items():
         try:
-            measured = read_record(evaluation)
+            metrics = read_record(evaluation)
             probabilities, labels = load_examples(predictions, "probabilities", "labels")
         except UserError as error:
             raise MissingResultError(f"of {side.name}, {error}", "") from None
-        runs[seed] = comparison.Run(measured, probabilities.argmax(axis=1) == labels, labels)
+        runs[seed] = comparison.Run(metrics, probabilities.argmax(axis=1) == labels, labels)
     return runs
 
 

@@ -1,1 +1,1 @@
-"""What changed between two commits, and whether it is more than noise."""
+"""Comparison of the results of two commits, with tests of significance."""

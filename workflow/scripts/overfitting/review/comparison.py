@@ -1,24 +1,28 @@
-"""What changed between two commits, and what of it is noise: results in, verdicts out.
+"""Compare the results of two commits and judge whether each metric changed significantly.
 
-A metric of a model is called improved or worse only where its 95 % interval of the change
-excludes 0. A false call costs more than a missed one, so the interval is never the narrower choice:
+A metric of a model is reported as improved or worse only if the 95 % confidence interval of its
+change excludes 0. A false positive costs more than a false negative, so wherever there is a choice
+of intervals, the wider one is used:
 
-- Equal seeds on both sides are paired: what they share, the images and the first weights, cancels
-  out. The interval is Student's over the seeds' differences.
-- Other seeds are not paired: the interval is Welch's, with the degrees of freedom of the side
-  with fewer seeds. Satterthwaite's approximation is too narrow for a few seeds against many
-  (2 against 10 call noise a change in 10 of 100 cases), and this never is (Mickey & Brown,
-  "Bounds on the distribution functions of the Behrens-Fisher statistic", Annals of Mathematical
-  Statistics 1966).
-- Test accuracy of paired seeds must also hold for other images like these: the interval is
-  widened to span that of a bootstrap over seeds and images. The bootstrap alone would be too
-  narrow: that of three seeds is at worst their range.
-- One seed tells nothing of the noise between seeds. Nor do seeds that all changed by exactly the
-  same amount, which two seeds do by chance where the images are few.
-- Other test images have another accuracy, whatever the model: such results are not compared.
+- If both sides have the same seeds, the runs are paired, because runs of the same seed share the
+  images and the initial weights, whose effects cancel out. The interval is Student's t interval of
+  the differences per seed.
+- If the seeds differ, the runs are not paired. The interval is Welch's, with the degrees of freedom
+  of the side with fewer seeds. Satterthwaite's approximation is too narrow for a few seeds against
+  many (with 2 against 10, 10 % of comparisons without a real change are false positives). The
+  interval used here is never too narrow (Mickey & Brown, "Bounds on the distribution functions of
+  the Behrens-Fisher statistic", Annals of Mathematical Statistics 1966).
+- The test accuracy of paired runs must also generalize to other images of the same distribution:
+  the interval is widened to include that of a bootstrap over seeds and images. The bootstrap alone
+  would be too narrow: with three seeds, its interval is at most as wide as their
+  range.
+- A single seed gives no estimate of the variance between seeds. Neither do seeds that all changed
+  by exactly the same amount, which two seeds can do by chance if there are few images.
+- Results on different test images are not compared, because the accuracy depends on the images.
 
-A run whose results are the same has changed by 0, which no number of seeds makes more certain.
-Each verdict stands alone: where only noise differs, up to 1 in 20 still names a change.
+Identical results are reported as a change of exactly 0, for any number of seeds. There is no
+correction for multiple comparisons: without a real change, up to 1 verdict in 20 is a false
+positive.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,8 +35,8 @@ import scipy.stats
 from overfitting.analysis.statistics import Interval, paired_bootstrap, t_interval
 from overfitting.evaluation.corruptions import CORRUPTIONS, is_matched
 
-ALIKE = 1e-9
-"""Differences of shares and losses that are nearer to each other differ by rounding only."""
+TOLERANCE = 1e-9
+"""Differences between accuracies or losses below this are rounding errors."""
 
 IMPROVED, WORSE, NOISE = "improved", "worse", "within noise"
 OTHER_IMAGES = "other test images"
@@ -43,26 +47,27 @@ ONE_SIDE = "measured on one side only"
 
 @dataclass(frozen=True)
 class Run:
-    """One trained network, measured."""
+    """The results of one trained network."""
 
     evaluation: Mapping[str, Any]
     """The contents of its evaluation.json."""
-    recognised: np.ndarray
-    """Booleans, N: the most probable class of a test image is its label."""
+    correct: np.ndarray
+    """Booleans of shape (N,): whether the most probable class of each test image is its label."""
     labels: np.ndarray
-    """Whole numbers, N."""
+    """Integers of shape (N,): the label of each test image."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """Something measured on every run."""
+    """A number that describes the results of a run."""
 
     name: str
     higher_is_better: bool
-    of_run: Callable[[Mapping[str, Any], Sequence[str]], float]
-    """From evaluation.json and the names of the held-out corruptions; NaN if not measured."""
+    compute: Callable[[Mapping[str, Any], Sequence[str]], float]
+    """Takes the contents of evaluation.json and the names of the held-out corruptions; returns NaN
+    if the metric was not measured."""
     key: str = ""
-    """In reports/metrics.json, where it stands there."""
+    """Its key in reports/metrics.json; empty if it is not recorded there."""
 
 
 def _held_out_accuracy(evaluation: Mapping[str, Any], held_out: Sequence[str]) -> float:
@@ -94,59 +99,62 @@ METRICS = [
 
 @dataclass(frozen=True)
 class Row:
-    """One metric of one model, mean over the seeds of each side; NaN where there is none."""
+    """One metric of one model before and after."""
 
     metric: Metric
     before: float
+    """The mean over the seeds; NaN if it was not measured."""
     after: float
+    """The mean over the seeds; NaN if it was not measured."""
     interval: Interval | None
-    """Of `after` - `before`; None where there is none to be had."""
+    """The 95 % confidence interval of `after` - `before`; None if it cannot be computed."""
     verdict: str
-    """improved, worse, within noise, or not comparable (why)."""
+    """"improved", "worse", "within noise" or "not comparable (reason)"."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A model before and after."""
+    """All metrics of one model before and after."""
 
     rows: list[Row]
     basis: str
-    """What it rests on, in a sentence."""
+    """A sentence that names the seeds and test images, or the file, that the rows are based on."""
 
 
 def compare(before: Mapping[int, Run], after: Mapping[int, Run]) -> Comparison:
-    """Judge each metric that was measured, by the rules at the top of this module.
+    """Compare all metrics that were measured, by the rules in the docstring of this module.
 
-    The held-out corruptions are those that neither side's augmentation shows in training, so that
-    both sides are measured on the same ones.
+    The held-out corruptions are those that neither side's augmentation applies in training, so that
+    both sides are measured on the same corruptions.
 
     Args:
-        before: the runs of a model by seed; none if the model is new.
-        after: the same; none if the model was removed. One of the two has runs.
+        before: the runs of a model by seed; empty if the model is new.
+        after: the same; empty if the model was removed. At least one of the two is not empty.
     """
     paired = before.keys() == after.keys()
-    first, second = ([side[seed] for seed in sorted(side)] for side in (before, after))
-    held_out = _held_out(run.evaluation for run in [*first, *second])
+    old_runs, new_runs = ([side[seed] for seed in sorted(side)] for side in (before, after))
+    held_out = _held_out_corruptions(run.evaluation for run in [*old_runs, *new_runs])
     rows = []
     for metric in METRICS:
         old, new = (
-            np.array([metric.of_run(run.evaluation, held_out) for run in runs], dtype=np.float64)
-            for runs in (first, second)
+            np.array([metric.compute(run.evaluation, held_out) for run in runs], dtype=np.float64)
+            for runs in (old_runs, new_runs)
         )
-        unknown = np.isnan([*old, *new])
-        if unknown.all():
+        missing = np.isnan([*old, *new])
+        if missing.all():
             continue
         interval = None
         if not before or not after:
             verdict = not_comparable("removed" if before else "new")
-        elif unknown.any():
+        elif missing.any():
             verdict = not_comparable(ONE_SIDE)
-        elif not np.array_equal(_images(metric, first[0]), _images(metric, second[0])):
+        elif not np.array_equal(_labels(metric, old_runs[0]), _labels(metric, new_runs[0])):
             verdict = not_comparable(OTHER_IMAGES)
         else:
             interval = change_over_seeds(old, new, paired)
             if metric is TEST_ACCURACY and paired:
-                interval = _spanning(interval, paired_bootstrap(_right(second), _right(first)))
+                bootstrap = paired_bootstrap(_stack_correct(new_runs), _stack_correct(old_runs))
+                interval = _span(interval, bootstrap)
             verdict = judge(interval, min(len(old), len(new)), metric.higher_is_better)
         rows.append(Row(metric, _mean(old), _mean(new), interval, verdict))
     return Comparison(rows, _basis(before, after))
@@ -155,27 +163,32 @@ def compare(before: Mapping[int, Run], after: Mapping[int, Run]) -> Comparison:
 def change_over_seeds(before: np.ndarray, after: np.ndarray, paired: bool) -> Interval:
     """Return the mean of `after` minus that of `before`, with its 95 % interval over the seeds.
 
+    The interval is Student's for paired seeds and Welch's, with fewer degrees of freedom, for
+    others; see the docstring of this module for the source.
+
     Args:
-        before: a value per seed, at least one.
-        after: the same, in the same order of seeds if they are paired.
+        before: one value per seed, at least one.
+        after: the same; in the same order of seeds as `before` if they are paired.
+        paired: whether both sides have the same seeds.
 
     Returns:
-        All in the units of the values. The bounds are NaN where the seeds tell nothing of the
-        noise: one on a side, or a change that is the same for all but not 0.
+        The estimate and bounds in the units of the values. The bounds are NaN if the variance
+        between seeds cannot be estimated: with one seed on a side, or if all seeds changed by the
+        same amount other than 0.
     """
     change = float(after.mean() - before.mean())
     if paired:
         differences = after - before
         if not differences.any():
             return Interval(0.0, 0.0, 0.0)
-        if np.ptp(differences) < ALIKE:
+        if np.ptp(differences) < TOLERANCE:
             return Interval(change, np.nan, np.nan)
         return Interval(change, *t_interval(differences))
     fewer = min(len(before), len(after))
-    if fewer < 2 or max(np.ptp(before), np.ptp(after)) < ALIKE:
+    if fewer < 2 or max(np.ptp(before), np.ptp(after)) < TOLERANCE:
         return Interval(change, np.nan, np.nan)
-    error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in (before, after)))
-    half_width = float(scipy.stats.t.ppf(0.975, fewer - 1) * error)
+    standard_error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in (before, after)))
+    half_width = float(scipy.stats.t.ppf(0.975, fewer - 1) * standard_error)
     return Interval(change, change - half_width, change + half_width)
 
 
@@ -183,8 +196,9 @@ def judge(interval: Interval, seeds: int, higher_is_better: bool) -> str:
     """Return the verdict on a change.
 
     Args:
-        interval: of the change.
-        seeds: on the side that has fewer.
+        interval: the 95 % confidence interval of the change; bounds of NaN if unknown.
+        seeds: the number of seeds on the side that has fewer.
+        higher_is_better: whether an increase is an improvement.
     """
     if np.isnan(interval.low):
         return not_comparable(ONE_SEED if seeds < 2 else NO_SPREAD)
@@ -193,34 +207,34 @@ def judge(interval: Interval, seeds: int, higher_is_better: bool) -> str:
     return IMPROVED if (interval.estimate > 0) == higher_is_better else WORSE
 
 
-def not_comparable(why: str) -> str:
-    """Return the verdict on what cannot be judged."""
-    return f"not comparable ({why})"
+def not_comparable(reason: str) -> str:
+    """Return the verdict on a metric that cannot be compared."""
+    return f"not comparable ({reason})"
 
 
 def from_metrics(
-    before: Mapping[str, float | None], after: Mapping[str, float | None], why: str
+    before: Mapping[str, float | None], after: Mapping[str, float | None], reason: str
 ) -> Comparison:
-    """Put the means of a model in two reports/metrics.json beside each other, unjudged.
+    """List a model's means from two versions of reports/metrics.json, without a verdict.
 
     Args:
-        before: its metrics by key; none if the model is new.
-        after: the same; none if the model was removed.
-        why: what keeps them from being judged.
+        before: its metrics by key; empty if the model is new.
+        after: the same; empty if the model was removed.
+        reason: why the results cannot be compared.
     """
     if not before or not after:
-        why = "removed" if before else "new"
+        reason = "removed" if before else "new"
     rows = []
     for metric in METRICS:
         means = [side.get(metric.key) for side in (before, after)]
         if means != [None, None]:
             first, second = (np.nan if mean is None else mean for mean in means)
-            rows.append(Row(metric, first, second, None, not_comparable(why)))
+            rows.append(Row(metric, first, second, None, not_comparable(reason)))
     return Comparison(rows, "Means from reports/metrics.json.")
 
 
-def _held_out(evaluations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the corruptions that all measured and none met in training."""
+def _held_out_corruptions(evaluations: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the corruptions that all runs measured and none applied in training."""
     measured = [evaluation for evaluation in evaluations if evaluation.get("robustness")]
     return [
         name
@@ -233,15 +247,15 @@ def _held_out(evaluations: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _images(metric: Metric, run: Run) -> np.ndarray:
-    """Return what tells which images a metric was measured on: their labels."""
+def _labels(metric: Metric, run: Run) -> np.ndarray:
+    """Return the labels of the images that a metric was measured on; they identify the images."""
     if metric is HELD_OUT:
         return run.labels[: run.evaluation["robustness"]["images"]]
     return run.labels
 
 
 def _basis(before: Mapping[int, Run], after: Mapping[int, Run]) -> str:
-    """Say which seeds and how many test images there are."""
+    """Return a sentence with the seeds and the number of test images of both sides."""
     sides = [", ".join(map(str, sorted(side))) for side in (before, after)]
     if before.keys() == after.keys():
         seeds = f"{sides[0]} (paired)"
@@ -253,19 +267,19 @@ def _basis(before: Mapping[int, Run], after: Mapping[int, Run]) -> str:
     return f"Seeds: {seeds}. Test images: {' or '.join(sorted(images))}."
 
 
-def _right(runs: Iterable[Run]) -> np.ndarray:
-    """Return which images each run recognises: booleans, seeds×images."""
-    return np.stack([run.recognised for run in runs])
+def _stack_correct(runs: Iterable[Run]) -> np.ndarray:
+    """Return which images each run classifies correctly: booleans of shape (seeds, images)."""
+    return np.stack([run.correct for run in runs])
 
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _spanning(first: Interval, second: Interval) -> Interval:
-    """Return the interval that holds both, so that it excludes 0 only where both do."""
+def _span(first: Interval, second: Interval) -> Interval:
+    """Return the smallest interval that contains both, with the estimate of the first."""
     return Interval(
         first.estimate,
-        float(np.minimum(first.low, second.low)),  # NaN if one is, unlike min
+        float(np.minimum(first.low, second.low)),  # NaN if either is, unlike min
         float(np.maximum(first.high, second.high)),
     )

@@ -1,4 +1,4 @@
-"""A review as Markdown."""
+"""Formatting of a review as Markdown."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,27 +11,27 @@ from overfitting.report.tables import Table, markdown_table, signed
 from .comparison import IMPROVED, NOISE, WORSE, Comparison, Row
 
 DIGITS = 4
-"""Decimals shown: one image of 3,000 shows in the fourth."""
+"""Decimal places: enough to show a change of one image in 3,000."""
 
 
-def page(
+def render(
     title: str, models: Mapping[str, Comparison], notes: Iterable[str], params: str, curves: str
 ) -> str:
     """Return the review as Markdown.
 
     Args:
-        title: what is compared with what.
-        models: by name.
-        notes: sentences on what could not be compared, and what to do.
+        title: the heading, which names the two commits.
+        models: the comparison of each model, by name.
+        notes: sentences that say what could not be compared and what to do about it.
         params: the params that differ, as Markdown; empty if none do.
-        curves: the learning curves, or words on where they are.
+        curves: the learning curves as Markdown, as `curves` returns them.
     """
     rows = [row for model in models.values() for row in model.rows]
     verdicts = Counter(row.verdict.split(" (")[0] for row in rows)
-    kinds = [IMPROVED, WORSE, NOISE, "not comparable"]
+    summary = [IMPROVED, WORSE, NOISE, "not comparable"]
     parts = [
         f"## {title}",
-        ", ".join(f"{verdicts[kind]} {kind}" for kind in kinds) + ".",
+        ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in summary) + ".",
         *notes,
     ]
     for name, model in models.items():
@@ -53,19 +53,20 @@ def curves(figures: Mapping[str, str], base: str, commits: tuple[str, str], url:
     """Return the figures of the learning curves before and after, as Markdown.
 
     Args:
-        figures: what each shows, by its path in the checkout.
-        base: the name of the commit before.
-        commits: before and after, by their hashes.
-        url: where a forge has the files of a commit: `url`/COMMIT/PATH; None if it is not known.
+        figures: the caption of each figure, by its path in the checkout.
+        base: the name of the commit to compare with.
+        commits: the hashes of the commits before and after.
+        url: the base URL of committed files at a code host, as in `url`/COMMIT/PATH; None if it is
+            not known, in which case the figures are listed with commands that show them.
     """
     if url is None:
         return "\n".join(
-            f"- {shows}: [now]({path}); before: `git show {base}:{path}`."
-            for path, shows in figures.items()
+            f"- {caption}: [now]({path}); before: `git show {base}:{path}`."
+            for path, caption in figures.items()
         )
     rows = [
-        [f"![{shows}]({url.rstrip('/')}/{commit}/{path})" for commit in commits]
-        for path, shows in figures.items()
+        [f"![{caption}]({url.rstrip('/')}/{commit}/{path})" for commit in commits]
+        for path, caption in figures.items()
     ]
     return markdown_table(Table(["before", "after"], rows))
 
