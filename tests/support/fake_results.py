@@ -76,7 +76,7 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
             ),
             "brier": metrics.brier(predicted["probabilities"], predicted["labels"]),
         },
-        "robustness": robustness.summary(predicted["shifted"], predicted["corrupted"]),
+        "robustness": robustness.summary(predicted["corrupted"]),
     }
     training = {
         "model_settings": {

@@ -77,7 +77,7 @@ def main(argv: list[str]) -> None:
     when_shifted = robustness.correct_when_shifted(predict, first_images, first_labels)
     log.info("robustness: %d images, corrupted", n_corrupted)
     when_corrupted = robustness.correct_when_corrupted(predict, corrupted, first_labels)
-    measurements["robustness"] = robustness.summary(when_shifted, when_corrupted)
+    measurements["robustness"] = robustness.summary(when_corrupted)
 
     datasets.save_examples(
         arguments.predictions,

@@ -470,3 +470,39 @@ def test_the_committed_schema_matches_the_code(tmp_path: Path) -> None:
     assert committed == (tmp_path / "new.json").read_text(encoding="utf-8"), "run `make schema`"
     assert json.loads(committed) == params.Params.model_json_schema()
     assert SHIPPED.startswith("# yaml-language-server: $schema=workflow/params.schema.json\n")
+
+
+def numbers_with_ranges(schema: dict[str, Any]) -> dict[str, str]:
+    """Return each key that takes numbers, with their range in the words of the comments."""
+    found: dict[str, str] = {}
+    for key, value in schema["properties"].items():
+        choices = [value, *value.get("anyOf", []), value.get("items", {})]
+        for choice in (choice for choice in choices if choice.get("type") in ("integer", "number")):
+            low, above = choice.get("minimum"), choice.get("exclusiveMinimum")
+            high, below = choice.get("maximum"), choice.get("exclusiveMaximum")
+            start = f"{low:d}" if isinstance(low, int) else f"{low:g}" if low is not None else ""
+            if above is not None:
+                found[key] = f"above {above:g}" + (f", below {below:g}" if below else "")
+            elif below is not None:
+                found[key] = f"{start} to below {below:g}"
+            else:
+                found[key] = f"{start} to {high}"
+    return found
+
+
+def test_the_comments_state_the_ranges_of_the_schema() -> None:
+    """A comment says what is allowed; only the schema is checked."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace(" (off)", "")
+    schema = params.Params.model_json_schema()
+    ranges = {name: numbers_with_ranges(part) for name, part in schema["$defs"].items()}
+    ranges["Params"] = numbers_with_ranges(schema)
+    checked = 0
+    for part in ("Data", "Training", "Robustness", "Augmentation", "Dropout", "EarlyStopping"):
+        for key, allowed in ranges[part].items():
+            lines = text.splitlines()
+            places = [n for n, line in enumerate(lines) if re.match(rf"#?\s+{key}:", line)]
+            assert any(allowed in " ".join(lines[n - 2 : n + 2]) for n in places), f"{key}: {allowed}"
+            checked += 1
+    [seeds] = [line for line in text.splitlines() if line.startswith("seeds:")]
+    assert ranges["Params"]["seeds"] in seeds
+    assert checked == 11

@@ -59,29 +59,22 @@ def correct_when_corrupted(
     return np.stack([_correct(predict, images, labels) for images in corrupted.values()])
 
 
-def summary(when_shifted: np.ndarray, when_corrupted: np.ndarray) -> dict[str, Any] | None:
+def summary(when_corrupted: np.ndarray) -> dict[str, Any] | None:
     """Return accuracies, as shares of the images (0 to 1), or None without images.
 
     Args:
-        when_shifted: as `correct_when_shifted` returns it.
         when_corrupted: as `correct_when_corrupted` returns it for all of `CORRUPTIONS`.
 
     Returns:
-        A dictionary: `images` is the number of images; `clean` the accuracy on the original images;
-        `mirrored` that on the images mirrored left to right; `shifts` that for each shift, a row
-        per shift down and a column per shift to the right; `corruptions` that at each severity, by
-        name of the corruption.
+        A dictionary: `images` is the number of images; `corruptions` the accuracy at each severity,
+        by name of the corruption.
     """
-    if not when_shifted.shape[-1]:
+    if not when_corrupted.shape[-1]:
         return None
-    shifts = when_shifted.mean(axis=-1)
-    corruptions = dict(zip(CORRUPTIONS, when_corrupted.mean(axis=-1).tolist(), strict=True))
+    accuracies = when_corrupted.mean(axis=-1).tolist()
     return {
-        "images": when_shifted.shape[-1],
-        "clean": float(shifts[SHIFTS.index(0), SHIFTS.index(0)]),
-        "mirrored": corruptions["horizontal_flip"][-1],  # its last severity mirrors every image
-        "shifts": shifts.tolist(),
-        "corruptions": corruptions,
+        "images": when_corrupted.shape[-1],
+        "corruptions": dict(zip(CORRUPTIONS, accuracies, strict=True)),
     }
 
 
