@@ -40,7 +40,7 @@ test: .venv/installed-for-development ## run the whole test suite
 lint: .venv/installed-for-development ## check style, types and the Snakefile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/snakefmt --check Snakefile workflow/scripts/dvc_bridge/rules.smk
+	$(BIN)/snakefmt --check Snakefile workflow/scripts/dvc_bridge/Snakefile workflow/scripts/dvc_bridge/rules.smk
 	$(BIN)/mypy
 	$(BIN)/snakemake --lint
 

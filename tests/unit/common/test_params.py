@@ -501,7 +501,8 @@ def test_the_comments_state_the_ranges_of_the_schema() -> None:
         for key, allowed in ranges[part].items():
             lines = text.splitlines()
             places = [n for n, line in enumerate(lines) if re.match(rf"#?\s+{key}:", line)]
-            assert any(allowed in " ".join(lines[n - 2 : n + 2]) for n in places), f"{key}: {allowed}"
+            beside = [" ".join(lines[n - 2 : n + 2]) for n in places]
+            assert any(allowed in comment for comment in beside), f"{key}: {allowed}"
             checked += 1
     [seeds] = [line for line in text.splitlines() if line.startswith("seeds:")]
     assert ranges["Params"]["seeds"] in seeds
