@@ -19,28 +19,12 @@ MODELS = ["baseline", "regularized"]
 TITLES = {
     "whole": "Whole job, one seed",
     "training": "Training alone",
-    "loading": "Loading TensorFlow",
-    "profile": "What holds training back",
     "seeds": "Growth with the seeds",
     "images": "Growth with the images",
     "full": "All images",
     "stages": "Growth of the plan",
     "idle": "Nothing to do",
     "edited": "One param edited",
-    "attempts": "What was tried",
-}
-# What became of each attempt, and why. The ratios beside them are measured.
-VERDICTS = {
-    "one step per call": "replaced: 64 steps per call (`steps_per_execution`) are the same bytes",
-    "oneDNN limited to AVX2": "replaced: it let several threads give the same bytes; one thread "
-    "a process does so too",
-    "XLA": "dropped: little or nothing",
-    "ReLU after pooling": "dropped: the same bytes, but the layers would no longer read as the "
-    "lesson prints them",
-    "fused Adam": "dropped: an optimiser of our own on TensorFlow's raw operations, for little",
-    "dropout from random bytes": "dropped: a layer of our own, and rates only in steps of 1/256",
-    "TensorFlow's own allocator": "not taken yet: not faster in every round",
-    "huge pages": "not taken yet: what starts the process must ask for them, by GLIBC_TUNABLES",
 }
 
 
@@ -98,7 +82,8 @@ INTRODUCTION = """# How fast, and how close to what the machine can do
 
 Made by `make bench` from `results.csv`; every number here is measured. Cases are measured round
 by round in changing order, and compared within a round, as the speed of a shared machine drifts.
-Shown is the median over the rounds, and the smallest and largest value."""
+Shown is the median over the rounds, and the smallest and largest value. Experiments that were done
+once are in [history.md](history.md)."""
 
 
 def targets(found: Results) -> str:
@@ -299,49 +284,6 @@ An epoch of the baseline is {gflop:.1f} GFLOP. One core multiplied matrices (Num
 {spread(share)} of that speed."""
 
 
-def loading(found: Results) -> str:
-    base = found.values("loading", "pipeline", "cpu")
-    rows = []
-    for way, name in {"pipeline": "as the pipeline does it", "usual": "as usual"}.items():
-        wall, cpu = (found.values("loading", way, figure) for figure in ("wall", "cpu"))
-        rows.append([name, spread(wall), spread(cpu), spread(cpu / base)])
-    return f"""Each training and evaluation loads TensorFlow, and ends.
-
-{table(["", "wall time, s", "CPU time, s", "CPU time, to the pipeline's"], rows)}
-
-Python looks through what is there for what nobody uses any more: as usual again and again while
-half a million objects are made, and once more when it ends. In the pipeline it does not look while
-TensorFlow is loaded, and what was loaded then is left out of all later searches (`gc.freeze`)."""
-
-
-def profile(found: Results) -> str:
-    of_step = found.rows["section"].eq("profile") & found.rows["case"].eq("baseline")
-    parts = list(found.rows.loc[of_step, "figure"].unique())
-    speed = parts.pop(parts.index("second convolution, GFLOP/s"))
-    rows = [
-        [part, *(spread(100 * found.values("profile", model, part)) for model in MODELS)]
-        for part in parts
-    ]
-    sgemm = found.values("profile", "sgemm", "gflops")
-    shares = [found.values("profile", model, speed) / sgemm for model in MODELS]
-    rows.append(
-        [
-            "speed of the second convolution, % of sgemm's",
-            *(spread(100 * share) for share in shares),
-        ]
-    )
-    one, two = training_alone.flop_per_image()[1], training_alone.flop_of_second_convolution()
-    return f"""Shares of a training step's time, in %, by TensorFlow's profiler.
-
-{table(["", *MODELS], rows)}
-
-The second convolution is {100 * two / one:.0f} % of the arithmetic of a forward pass. What is left
-moves memory rather than numbers: the first convolution has one input channel and few operations,
-but its 26 × 26 × 32 outputs for 64 images are 5.5 MB, more than a core's own cache holds; so are
-pooling's. Adam walks through 225,034 parameters a dozen times. Dropout's random numbers and the
-shifted images are work that the baseline does not have."""
-
-
 def seeds(found: Results) -> str:
     rows = []
     for case in found.cases("seeds"):
@@ -472,34 +414,15 @@ evaluation starts TensorFlow anew, and the report draws all its figures. As the 
 seeds end together, no evaluation runs beside them."""
 
 
-def attempts(found: Results) -> str:
-    rows = []
-    for name, verdict in VERDICTS.items():
-        cells = []
-        for model in MODELS:
-            ratio = found.values("attempts", f"{name}, {model}", "ratio")
-            if model == "baseline" and name in found.cases("attempts"):  # a whole training
-                base = found.values("attempts", "pipeline", "cpu")
-                ratio = found.values("attempts", name, "cpu") / base
-            cells.append(spread(ratio) if len(ratio) else "–")
-        rows.append([name, *cells, verdict])
-    return f"""CPU time of each attempt to that of the pipeline: below 1, it is faster.
-
-{table(["", *MODELS, "what became of it"], rows)}"""
-
-
 DESCRIBED: dict[str, Callable[[Results], str]] = {
     "whole": whole,
     "training": training,
-    "loading": loading,
-    "profile": profile,
     "seeds": seeds,
     "images": images,
     "full": full,
     "stages": stages,
     "idle": idle,
     "edited": edited,
-    "attempts": attempts,
 }
 
 

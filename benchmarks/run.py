@@ -235,57 +235,15 @@ def edited(finished: Checkout, number: int) -> Figures:
         )
 
 
-def loading(finished: Checkout, number: int) -> Figures:
-    """Loading TensorFlow and nothing else: what each training and evaluation begins with."""
-    ways = {"pipeline": "from overfitting import determinism", "usual": "import keras, tensorflow"}
-
-    def loaded(way: str) -> Callable[[], Figures]:
-        return lambda: iter([(way, finished.timed("python", "-c", ways[way]))])
-
-    yield from in_turn(number, [loaded(way) for way in ways])
-
-
-def profile(finished: Checkout, number: int) -> Figures:
-    """Where the time of a training step goes."""
-    script = str(HERE / "profile_steps.py")
-    for model in ("baseline", "regularized"):
-        yield model, finished.run_json("python", script, model, "data/raw")
-    yield "sgemm", training_alone(finished, "sgemm", "baseline")
-
-
-def attempts(finished: Checkout, number: int) -> Figures:
-    """What was tried to make training faster, each against what the pipeline does."""
-    for model in ("baseline", "regularized"):
-        tried = finished.run_json("python", str(HERE / "attempts.py"), model, "data/raw")
-        for attempt, ratio in tried.items():
-            yield f"{attempt}, {model}", {"ratio": ratio}
-    settings: dict[str, dict[str, str]] = {
-        "pipeline": {},
-        "oneDNN limited to AVX2": {"ONEDNN_MAX_CPU_ISA": "AVX2"},
-        "TensorFlow's own allocator": {"TF_CPU_ALLOCATOR_USE_BFC": "true"},
-        "huge pages": {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"},
-    }
-
-    def with_setting(name: str) -> Callable[[], Figures]:
-        return lambda: iter(
-            [(name, training_alone(finished, "pipeline", "baseline", settings[name]))]
-        )
-
-    yield from in_turn(number, [with_setting(name) for name in settings])
-
-
 SECTIONS = {
     "whole": whole,
     "training": training,
-    "loading": loading,
-    "profile": profile,
     "seeds": seeds,
     "images": images,
     "full": full,
     "stages": stages,
     "idle": idle,
     "edited": edited,
-    "attempts": attempts,
 }
 
 
