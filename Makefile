@@ -22,7 +22,7 @@ COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
 	--quiet --custom-compile-command 'make lock'
 
-.PHONY: all help test lint bench soak verify check repair review push pull slurm remotes lock \
+.PHONY: all help test lint bench soak verify check why repair review push pull slurm remotes lock \
 	schema clean checkout site-cache
 .DEFAULT_GOAL := all
 
@@ -56,6 +56,9 @@ verify: site-cache ## read every file that DVC keeps; name what is corrupt
 
 check: site-cache ## verify, and say whether both engines, reports and params agree
 	@$(BRIDGE) verify; verified=$$?; $(BIN)/python workflow/scripts/check.py && exit $$verified
+
+why: site-cache ## say what changed for each stage that must run
+	@$(BRIDGE) why
 
 repair: site-cache ## repair what a killed DVC has left
 	@$(BRIDGE) repair
