@@ -10,17 +10,25 @@ if not __package__:  # started by its path: make the package importable, as `-m`
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 try:
-    from dvc_bridge import graph, integrity, job, planner, recovery, repository, run_cache, why
-    from dvc_bridge.errors import BridgeError
-    from dvc_bridge.plan import require_project
+    import dvc.repo  # noqa: F401
+    import psutil  # noqa: F401
 except ModuleNotFoundError as error:
     sys.exit(
         f"error: this Python ({sys.executable}) has no package {error.name}; activate the "
         "environment that has DVC, and run the same command again"
     )
 
+from dvc_bridge.errors import BridgeError
+from dvc_bridge.plan import require_project
 
 Result = TypeVar("Result")
+HELP = {
+    "repair": "repair what a killed DVC has left",
+    "why": "say what changed for each stage that must run",
+    "graph": "print the pipeline as Mermaid, with what is stale",
+    "verify": "read every file that DVC keeps; name what is corrupt",
+}
+MOVES = ("push", "pull", "fetch")
 
 
 def main(argv: list[str]) -> int:
@@ -28,30 +36,16 @@ def main(argv: list[str]) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     stage = commands.add_parser("job", help="bring one stage up to date")
     stage.add_argument("address", help="the stage, as `dvc repro` takes it")
-    commands.add_parser("repair", help="repair what a killed DVC has left")
-    commands.add_parser("why", help="say what changed for each stage that must run")
-    commands.add_parser("graph", help="print the pipeline as Mermaid, with what is stale")
-    commands.add_parser("verify", help="read every file that DVC keeps; name what is corrupt")
-    for name in run_cache.COMMANDS:
+    for name, text in HELP.items():
+        commands.add_parser(name, help=text)
+    for name in MOVES:
         move = commands.add_parser(name, help=f"dvc {name} --run-cache, with their files")
         move.add_argument("options", nargs=argparse.REMAINDER, help=f"options of dvc {name}")
     arguments = parser.parse_args(argv)
     root = Path.cwd()
     try:
         require_project(root)
-        if arguments.command == "job":
-            return job.reproduce(arguments.address)
-        if arguments.command == "repair":
-            print("\n".join(recovery.repair(root, everywhere=True)) or "nothing to repair")
-            return 0
-        if arguments.command == "why":
-            return explain(root)
-        if arguments.command == "graph":
-            print(graph.mermaid(look(root, planner.make_plan)))
-            return 0
-        if arguments.command == "verify":
-            return integrity.verify(root)
-        return run_cache.move(arguments.command, arguments.options)
+        return run(arguments, root)
     except (BridgeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -59,19 +53,43 @@ def main(argv: list[str]) -> int:
         return 130
 
 
+def run(arguments: argparse.Namespace, root: Path) -> int:
+    """Do a command; each loads only what it needs, as jobs are many."""
+    match arguments.command:
+        case "job":
+            from dvc_bridge import job
+
+            return job.reproduce(arguments.address)
+        case "repair":
+            from dvc_bridge import recovery
+
+            print("\n".join(recovery.repair(root, everywhere=True)) or "nothing to repair")
+        case "why":
+            from dvc_bridge import why
+
+            stale = look(root, lambda repo: list(why.reasons(repo)))
+            for address, changes in stale or [("nothing to run: no stage is stale", [])]:
+                print(address, *changes, sep="\n  ")
+        case "graph":
+            from dvc_bridge import graph, planner
+
+            print(graph.mermaid(look(root, planner.make_plan)))
+        case "verify":
+            from dvc_bridge import integrity
+
+            return integrity.verify(root)
+        case command:
+            from dvc_bridge import run_cache
+
+            return run_cache.move(command, arguments.options)
+    return 0
+
+
 def look(root: Path, read: Callable[[Any], Result]) -> Result:
     """Read a project while others may be changing it."""
+    from dvc_bridge import repository
+
     return repository.read_without_lock(root, lambda: read(repository.open_to_look(root)))
-
-
-def explain(root: Path) -> int:
-    """Print what changed for each stage that must run."""
-    stale = look(root, lambda repo: list(why.reasons(repo)))
-    for address, changes in stale:
-        print(address, *changes, sep="\n  ")
-    if not stale:
-        print("nothing to run: no stage is stale")
-    return 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 present commit records. So another clone would know that a stage had been run with the same inputs,
 not find its outs, and run it again.
 
-Upstream: treeverse/dvc#9054 asks for a run cache that is complete.
+Upstream: treeverse/dvc#10472, where it is said that `--run-cache` moves nothing but the entries.
 """
 
 import sys
@@ -16,14 +16,12 @@ from dvc.repo import Repo
 
 from .repository import one_line
 
-COMMANDS = ("push", "pull", "fetch")
-
 
 def move(command: str, options: list[str]) -> int:
     """Do `dvc push`, `pull` or `fetch` with `--run-cache`, and move the files of past runs as well.
 
     Args:
-        command: one of `COMMANDS`.
+        command: `push`, `pull` or `fetch`.
         options: further options of that command of DVC.
 
     Returns:
