@@ -7,7 +7,7 @@ import ruamel.yaml
 from support.project import ROOT
 
 from overfitting.analysis.statistics import Interval
-from overfitting.report import tables
+from overfitting.report import formatting, tables
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PARAMS = ruamel.yaml.YAML(typ="safe").load(ROOT / "params.yaml")
@@ -34,8 +34,8 @@ def test_verdicts_match_the_committed_report() -> None:
     judged = [
         [
             row["measure"],
-            tables.points(row["estimate"]),
-            tables.bounds(Interval(row["estimate"], row["low"], row["high"])),
+            formatting.points(row["estimate"]),
+            formatting.bounds(Interval(row["estimate"], row["low"], row["high"])),
             row["verdict"],
         ]
         for row in claims.to_dict("records")

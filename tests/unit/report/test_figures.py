@@ -300,11 +300,6 @@ def test_gap_split_by_hand() -> None:
     assert axis.get_ylim()[0] > axis.get_ylim()[1]  # the first model on top
 
 
-def test_signed_numbers() -> None:
-    assert [style.signed(number) for number in (3.6, -3.6, -0.4, 0.0)] == ["+4", "−4", "0", "0"]
-    assert style.signed(-0.04, 1) == "0.0"
-
-
 def test_a_placeholder_gives_the_reason() -> None:
     [axis] = style.placeholder("Shifts", "there are no test images").axes
     assert axis.get_title() == "Shifts"

@@ -18,7 +18,7 @@ from overfitting.common.errors import UserError
 from overfitting.common.files import read_record, write_record
 from overfitting.common.yaml_files import load_yaml
 from overfitting.evaluation.corruptions import CORRUPTIONS
-from overfitting.report import tables
+from overfitting.report import formatting
 
 ARGUMENTS = [
     "results",
@@ -126,13 +126,19 @@ def test_the_lowest_validation_loss_is_that_of_the_mean() -> None:
 
 
 def test_numbers_as_text() -> None:
-    assert tables.signed(-0.024) == "\N{MINUS SIGN}0.024"
-    assert tables.signed(0.066) == "+0.066"
-    assert tables.signed(-0.0) == "+0.000"
-    assert tables.share(float("nan")) == "–"
-    assert tables.share(None) == "–"
-    assert tables.points(-0.0621) == "\N{MINUS SIGN}6.2"
-    assert tables.points(float("nan")) == "–"
+    assert formatting.signed(-0.024) == "\N{MINUS SIGN}0.024"
+    assert formatting.signed(0.066) == "+0.066"
+    assert [formatting.signed(value, 0) for value in (3.6, -3.6, -0.4, 0.0)] == [
+        "+4",
+        "−4",
+        "0",
+        "0",
+    ]
+    assert formatting.signed(-0.04, 1) == "0.0"
+    assert formatting.share(float("nan")) == "–"
+    assert formatting.share(None) == "–"
+    assert formatting.points(-0.0621) == "\N{MINUS SIGN}6.2"
+    assert formatting.points(float("nan")) == "–"
 
 
 # Results as files

@@ -360,7 +360,7 @@ def test_the_page_has_verdicts_tables_and_notes() -> None:
     assert "Seeds: 0, 1, 2 (paired). Test images: 100." in text
     assert "Seeds: 0, 1. Test images: 100." in text
     assert "| gap ↓ | 0.0123 | 0.0000 | −0.0123 | – | not comparable (no results) |" in text
-    assert "| test loss ↓ | 0.4080 | 0.4080 | +0.0000 | +0.0000 to +0.0000 | within noise |" in text
+    assert "| test loss ↓ | 0.4080 | 0.4080 | 0.0000 | 0.0000 to 0.0000 | within noise |" in text
     assert text.endswith("### Params\n\nNone differ.\n\n### Learning curves\n\nThe curves.")
 
 

@@ -11,6 +11,8 @@ from overfitting.analysis.other_claims import OTHER_CLAIMS
 from overfitting.analysis.statistics import Interval
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
+from .formatting import bounds, points, share, signed
+
 
 @dataclass(frozen=True)
 class Table:
@@ -63,30 +65,6 @@ def gap_table(gaps: pd.DataFrame) -> Table:
         header=list(columns),
         rows=[[cell(row) for cell in columns.values()] for row in gaps.itertuples()],
     )
-
-
-def share(value: float | None) -> str:
-    """Format a share (0 to 1) with three decimals, as the lesson does; – if it is unknown."""
-    return "–" if value is None or pd.isna(value) else f"{value:.3f}"
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """Format a difference with its sign; – if it is unknown."""
-    if value is None or pd.isna(value):
-        return "–"
-    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "\N{MINUS SIGN}")  # no -0
-
-
-def points(value: float) -> str:
-    """Format a difference of shares in percentage points, signed, with one decimal."""
-    return signed(100 * value, 1)
-
-
-def bounds(interval: Interval, in_points: bool = True) -> str:
-    """Format the bounds of an interval, signed; – if they are unknown."""
-    formatted = points if in_points else signed
-    known = not pd.isna(interval.low)
-    return f"{formatted(interval.low)} to {formatted(interval.high)}" if known else "–"
 
 
 def findings(claim: Claim) -> Table:

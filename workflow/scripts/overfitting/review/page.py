@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from overfitting.analysis.statistics import Interval
-from overfitting.report.tables import Table, markdown_table, signed
+from overfitting.report.formatting import signed
+from overfitting.report.tables import Table, markdown_table
 
 from .comparison import IMPROVED, NOISE, WORSE, Comparison, Row
 

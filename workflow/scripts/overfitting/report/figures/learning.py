@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 
 from overfitting.analysis.results import lowest_val_loss
 
+from ..formatting import signed
 from .style import (
     SEED_ALPHA,
     WIDTH,
@@ -19,7 +20,6 @@ from .style import (
     plt,
     seeds_and_mean,
     seeds_note,
-    signed,
 )
 
 SETS: dict[str, dict[str, Any]] = {  # told apart by line style and marker, not by colour alone

@@ -1,9 +1,12 @@
 """Figures of the accuracy on shifted and corrupted test images."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..formatting import signed
 from .style import (
     LEGEND_HANDLE_LENGTH,
     WIDTH,
@@ -15,7 +18,6 @@ from .style import (
     plt,
     seeds_and_mean,
     seeds_note,
-    signed,
 )
 
 MATCHED = "open marker: the model has met\nsuch images in training"
@@ -37,13 +39,13 @@ def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
         len(grids), columns, figsize=(WIDTH, height * len(grids)), squeeze=False
     )
     max_shift = len(grids[first]) // 2
-    pixels = [signed(shift) for shift in range(-max_shift, max_shift + 1)]
+    pixels = [signed(shift, 0) for shift in range(-max_shift, max_shift + 1)]
     for row, (model, grid) in zip(axes, percent.items(), strict=True):
         heat_map(row[0], grid, "{:.0f}".format, pixels, pixels, cmap="Blues", vmin=0, vmax=100)
         row[0].set_title(f"{model}\naccuracy (%)")
         if model in differences:
             scale = {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
-            heat_map(row[1], differences[model], signed, pixels, pixels, **scale)
+            heat_map(row[1], differences[model], partial(signed, digits=0), pixels, pixels, **scale)
             row[1].set_title(f"{model} minus\n{first} (percentage points)")
         elif others:
             row[1].remove()

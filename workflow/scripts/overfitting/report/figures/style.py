@@ -171,10 +171,3 @@ def seeds_note(table: pd.DataFrame) -> str:
     """Return a note for a figure: over how many seeds means are taken."""
     seeds = table["seed"].nunique()
     return "1 seed" if seeds == 1 else f"mean of {seeds} seeds; each seed faint"
-
-
-def signed(number: float, digits: int = 0) -> str:
-    """Format a number with its sign; a number that rounds to zero has none."""
-    rounded = round(number, digits)
-    sign = "+" if rounded > 0 else "\N{MINUS SIGN}" if rounded < 0 else ""
-    return f"{sign}{abs(rounded):.{digits}f}"

@@ -1,0 +1,31 @@
+"""Formats numbers as text, for tables and figures."""
+
+import pandas as pd
+
+from overfitting.analysis.statistics import Interval
+
+
+def share(value: float | None) -> str:
+    """Format a share (0 to 1) with three decimals, as the lesson does; – if it is unknown."""
+    return "–" if value is None or pd.isna(value) else f"{value:.3f}"
+
+
+def signed(value: float | None, digits: int = 3) -> str:
+    """Format a difference with its sign, none if it rounds to zero; – if it is unknown."""
+    if value is None or pd.isna(value):
+        return "–"
+    rounded = round(value, digits)
+    sign = "+" if rounded > 0 else "\N{MINUS SIGN}" if rounded < 0 else ""
+    return f"{sign}{abs(rounded):.{digits}f}"
+
+
+def points(value: float) -> str:
+    """Format a difference of shares in percentage points, signed, with one decimal."""
+    return signed(100 * value, 1)
+
+
+def bounds(interval: Interval, in_points: bool = True) -> str:
+    """Format the bounds of an interval, signed; – if they are unknown."""
+    formatted = points if in_points else signed
+    known = not pd.isna(interval.low)
+    return f"{formatted(interval.low)} to {formatted(interval.high)}" if known else "–"
