@@ -92,6 +92,7 @@ def test_processes_that_have_ended_are_removed_from_the_rwlock(checkout: Path) -
         living("dvc", "repro") as dvc,
         living("other") as other,
         living("train_all.py") as script,
+        living("-m", "dvc", "repro") as module,
         zombie("dvc", "repro") as dead,
     ):
         assert psutil.pid_exists(dead)  # as DVC asks
@@ -100,6 +101,10 @@ def test_processes_that_have_ended_are_removed_from_the_rwlock(checkout: Path) -
         for info, stays in [
             (at_work, True),
             (by_script, True),
+            ({"pid": dvc, "cmd": "/a b/my venv/bin/dvc repro"}, True),
+            ({"pid": module, "cmd": "/a b/my venv/lib/dvc/__main__.py repro"}, True),
+            ({"pid": module, "cmd": "/a b/my venv/lib/dvc/__main__.py repro --force"}, False),
+            ({"pid": other, "cmd": "/a b/other repro"}, False),
             ({"pid": other, "cmd": "dvc repro"}, False),  # another program has the number now
             ({"pid": dead, "cmd": "dvc repro"}, False),
         ]:

@@ -136,7 +136,7 @@ def test_a_run_killed_twice_gives_the_results_of_an_uninterrupted_one(
     project: Project, tmp_path: Path
 ) -> None:
     """With real trainings: once only DVC is killed, once Ctrl-C interrupts TensorFlow."""
-    lengthen(project)
+    lengthen(project, epochs=160)  # an epoch takes milliseconds
     uninterrupted = project.copy(tmp_path / "uninterrupted" / "copy")
     for command, fault in ((DVC, kill_leader), (SNAKEMAKE, interrupt_group)):
         leader = start(project, *command)

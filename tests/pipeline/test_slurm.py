@@ -1,5 +1,6 @@
 """The pipeline on a cluster: `snakemake --profile profiles/slurm`, with Debian's Slurm."""
 
+import os
 import re
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
+def activated(project: Project, cluster: Cluster) -> dict[str, str]:
+    """Return the environment of a user with the `.venv` of the project, whose path has a space."""
+    path = f"{project.folder}/.venv/bin{os.pathsep}{os.environ['PATH']}"
+    return cluster.environment(project.environment(PATH=path))
+
+
 def jobs(project: Project, cluster: Cluster) -> dict[str, list[dict[str, str]]]:
     """Return the finished jobs of each stage, in order: Slurm's record of each, and its log."""
     by_stage: dict[str, list[dict[str, str]]] = defaultdict(list)
@@ -79,7 +86,7 @@ def test_a_run_with_faults_gives_the_same_report(cluster: Cluster, tmp_path: Pat
     script.write_text(script.read_text().replace("\n\nif __name__", f"{FAULTS}\n\nif __name__"))
     project.edit(lambda params: params["models"]["regularized"].update(training={"epochs": 80}))
     command = [*cluster.prefix, *SNAKEMAKE, *LESS_MEMORY]
-    environment = cluster.environment(project.environment())
+    environment = activated(project, cluster)
 
     output = tmp_path / "output.txt"
     with output.open("w") as file:
@@ -131,7 +138,7 @@ def test_a_training_on_a_node_gives_the_same_bytes(cluster: Cluster, tmp_path: P
     with (project.folder / "workflow" / "scripts" / "train.py").open("a") as script:
         script.write(PRINT_THREADS)
     evaluation = "results/baseline/0/evaluation.json"
-    environment = cluster.environment(project.environment())
+    environment = activated(project, cluster)
     project.run(*cluster.prefix, *SNAKEMAKE, evaluation, check=True, **environment)
     done = jobs(project, cluster)
     assert set(done) == {"train@baseline-0", "evaluate@baseline-0"}

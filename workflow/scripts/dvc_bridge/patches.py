@@ -1,10 +1,12 @@
-"""All changes to the behaviour of DVC. No other module replaces code of DVC.
+"""All changes to the behaviour of DVC and Snakemake. No other module replaces code of theirs.
 
 They are applied only in processes of this package: the Snakemake that plans, and its jobs. A `dvc`
-that a user starts is plain DVC. Each says why it is there, for which version of DVC it was written,
-and which upstream issue it would be needless without.
+that a user starts is plain DVC. Each says why it is there, for which version it was written, and
+which upstream issue it would be needless without.
 """
 
+import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -135,3 +137,16 @@ def reading_each_file_once() -> Iterator[None]:
     finally:
         Output._get_hash_meta = hash_file
         param.load_path, param.read_param_file = parse, look_up
+
+
+def quote_python_in_slurm_steps() -> None:
+    """Let the steps of Slurm jobs start a Python whose path has a space in it.
+
+    Why: on a node, Snakemake's plugin gives `srun` a command line with the path of Python as it is,
+    which the shell splits at each space.
+
+    Written for: snakemake-executor-plugin-slurm-jobstep 0.6.
+    Upstream: snakemake/snakemake-executor-plugin-slurm#29 (the same in the commands for `sbatch`).
+    """
+    if plugin := sys.modules.get("snakemake_executor_plugin_slurm_jobstep"):
+        plugin.Executor.get_python_executable = lambda _: shlex.quote(sys.executable)

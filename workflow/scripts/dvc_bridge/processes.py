@@ -34,13 +34,29 @@ def is_at_work(pid: int, command: str) -> bool:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
-        running = " ".join(process.cmdline())
+        running = process.cmdline()
     except psutil.AccessDenied:
         return True  # somebody else's
     except (psutil.Error, ValueError):
         return False
-    program, _, arguments = command.partition(" ")
-    return running.endswith(arguments or Path(program).name)
+    for position, word in enumerate(running):
+        arguments = "".join(f" {argument}" for argument in running[position + 1 :])
+        if command.endswith(arguments) and _starts(word, command.removesuffix(arguments)):
+            return True
+    return False
+
+
+def _starts(word: str, program: str) -> bool:
+    """Tell whether a word of a command line, a path or the name of a module, starts a program.
+
+    Args:
+        word: such as `/venv/bin/dvc`, or `dvc` after `python -m`.
+        program: its `sys.argv[0]`, such as `/my venv/lib/dvc/__main__.py`; it may contain spaces.
+    """
+    path = Path(program)
+    if path.name == "__main__.py":
+        path = path.parent
+    return Path(word).name == path.name or word.rpartition(".")[2] == path.stem
 
 
 def end_with(pid: int) -> None:

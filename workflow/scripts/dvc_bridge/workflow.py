@@ -31,7 +31,7 @@ from snakemake.io import ancient, report, touch
 from snakemake.ioflags import update
 from snakemake.settings.types import RerunTrigger
 
-from . import locks
+from . import locks, patches
 from .definitions import Definition, read_definitions
 from .errors import BridgeError
 from .plan import Plan, require_project
@@ -71,6 +71,7 @@ class Bridge:
             require_project(self._root, pipeline=not all_pipelines)
             self._definitions = read_definitions(self._root)
         os.environ[SNAKEMAKE_PID] = str(os.getpid())
+        patches.quote_python_in_slurm_steps()
 
     def targets(self, _wildcards: Any) -> list[str]:
         """Return the inputs of `rule all`: a stamp for each stage that `dvc repro` looks at."""
