@@ -132,7 +132,7 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert everything_in(branched.folder) == before
     assert list(tmp_path.iterdir()) == []
     kept, changed, added, lost = page.split("### ")[1:5]
-    assert kept.count("| +0.0000 | +0.0000 to +0.0000 | within noise |") == 4
+    assert kept.count("| 0.0000 | 0.0000 to 0.0000 | within noise |") == 4
     assert "| test accuracy ↑ | 0.9" in changed
     assert changed.splitlines()[4].endswith("| worse |")
     assert added.count("not comparable (new)") == lost.count("not comparable (removed)") == 4
