@@ -33,8 +33,10 @@ def working(done: Toy) -> Iterator[tuple[Toy, subprocess.Popen[str]]]:
     """A run of Snakemake in the middle of its last power: it waits until `wait-a-1-2` is gone."""
     done.write("params.yaml", FACTOR_8)
     done.hold("a-1-2")
+    before = len(done.ran())
     run = start(done, *SNAKEMAKE)
     wait_until(lambda: done.lock().count("factor: 8") == len(POWERS) - 1)
+    wait_until(lambda: len(done.ran()) == before + len(POWERS))
     yield done, run
     if run.poll() is None:
         os.killpg(run.pid, signal.SIGKILL)
