@@ -62,7 +62,7 @@ def test_a_job_leaves_the_entries_of_other_stages_unread(done: Toy) -> None:
     assert done.lock().endswith(other)
 
 
-def test_a_job_ends_with_the_snakemake_that_started_it(done: Toy) -> None:
+def test_a_job_and_its_stage_end_with_the_snakemake_that_started_them(done: Toy) -> None:
     done.write("params.yaml", MORE.replace(", c", ""))
     done.hold("b-2")
     before = len(done.ran())
@@ -70,9 +70,7 @@ def test_a_job_ends_with_the_snakemake_that_started_it(done: Toy) -> None:
     wait_until(lambda: len(done.ran()) > before)
     os.kill(run.pid, signal.SIGKILL)
     run.wait(30)
-    wait_until(
-        lambda: not [p for p in running_processes(done, "dvc_bridge job") if p.status() != "zombie"]
-    )
+    wait_until(lambda: not running_processes(done))  # neither the job nor its stage's command
 
 
 def test_the_lock_of_runs_that_cannot_be_had_is_named(done: Toy) -> None:

@@ -5,6 +5,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -60,9 +61,13 @@ def _starts(word: str, program: str) -> bool:
 
 
 def end_with(pid: int) -> None:
-    """End this process as soon as another one has ended, however that happens.
+    """End this process and its children as soon as another process has ended, in whatever way.
 
-    A job must not outlive the Snakemake that waits for it.
+    Neither a job nor the command of its stage must outlive the Snakemake that waits for them: the
+    next run would start that command a second time.
+
+    Args:
+        pid: the number of the other process.
     """
 
     def watch() -> None:
@@ -72,6 +77,9 @@ def end_with(pid: int) -> None:
                 time.sleep(POLL_SECONDS)
         except psutil.NoSuchProcess:
             pass
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
         os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
