@@ -17,7 +17,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 INSTALL = @echo "installing the packages of $< into .venv (3 GB, minutes)"; $(BIN)/python -m pip \
 	install --quiet --disable-pip-version-check --no-compile --require-hashes -r $<
 # pip would compile one file after the other; uncompiled, each import of TensorFlow takes 10 s more
-# wherever PYTHONDONTWRITEBYTECODE is set. Templates among the packages are no valid Python.
+# wherever PYTHONDONTWRITEBYTECODE is set. Some packages contain templates that are not valid Python.
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
 	--quiet --custom-compile-command 'make lock'

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.processes import output_of, start, wait_until
 from support.project import executed_stages
-from support.toy import ALL, POWERS, Toy
+from support.toy import ALL, FACTOR_8, POWERS, Toy
 
 
 def test_the_first_run(toy: Toy, tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_new_entries_of_dvc_lock_come_in_the_order_of_dvc(done: Toy, tmp_path: P
 
 
 def test_an_edit_is_planned_as_dvc_does_it(done: Toy) -> None:
-    done.write("params.yaml", "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n")
+    done.write("params.yaml", FACTOR_8)
     assert done.planned() == POWERS | {"total"}
     assert done.planned("out/b/3.txt") == {"power@b-3"}
     done.snakemake()
@@ -56,6 +56,16 @@ def test_file_times_mean_nothing(done: Toy) -> None:
                 os.utime(path, (time, time))
         assert done.planned() == set()
         shutil.rmtree(done.folder / ".snakemake")
+    done.assert_up_to_date()
+
+
+def test_touch_makes_no_stale_stage_fresh(done: Toy) -> None:
+    done.write("params.yaml", FACTOR_8)
+    lock = done.lock()
+    done.run("snakemake", "--touch", "--cores", "1")
+    assert done.lock() == lock
+    assert done.planned() == POWERS | {"total"}
+    done.snakemake()
     done.assert_up_to_date()
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.processes import running_processes, start, wait_until
 from support.project import executed_stages
-from support.toy import Toy
+from support.toy import FACTOR_8, Toy
 
 JOB = ("python", "anywhere/dvc_bridge", "job")
 MORE = "names: [a-1, b, c]\npowers: [2, 3]\nfactor: 8\n"
@@ -63,7 +63,7 @@ def test_a_job_leaves_the_entries_of_other_stages_unread(done: Toy) -> None:
 
 
 def test_a_job_and_its_stage_end_with_the_snakemake_that_started_them(done: Toy) -> None:
-    done.write("params.yaml", MORE.replace(", c", ""))
+    done.write("params.yaml", FACTOR_8)
     done.hold("b-2")
     before = len(done.ran())
     run = start(done, "snakemake", "--cores", "4", "out/b/2.txt")
@@ -73,7 +73,7 @@ def test_a_job_and_its_stage_end_with_the_snakemake_that_started_them(done: Toy)
     wait_until(lambda: not running_processes(done))  # neither the job nor its stage's command
 
 
-def test_the_lock_of_runs_that_cannot_be_had_is_named(done: Toy) -> None:
+def test_an_unusable_run_lock_is_named(done: Toy) -> None:
     lock = done.folder / ".dvc" / "tmp" / "dvc_bridge" / "run.lock"
     lock.unlink()
     lock.mkdir()
@@ -92,12 +92,12 @@ def test_verify_names_what_differs(done: Toy) -> None:
     out = done.folder / "out" / "b" / "2.txt"
     out.unlink()
     out.write_text("something else\n")
-    done.write("params.yaml", MORE.replace(", c", ""))
+    done.write("params.yaml", FACTOR_8)
     found = done.run(*verify, check=False)
     assert found.returncode == 1
     assert "DIFFERS  files: out/b/2.txt is not what dvc.lock records; remove it" in found.stdout
     for stage in ("power@a-1-2", "power@b-3"):
-        assert f"DIFFERS  dvc.lock: {stage} differs from what it records" in found.stdout
+        assert f"DIFFERS  dvc.lock: {stage} is not as dvc.lock records" in found.stdout
     done.snakemake()
     assert "DIFFERS" not in done.run(*verify).stdout
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 from support.processes import output_of, running_processes, start, wait_until
 from support.project import BIN, executed_stages
-from support.toy import POWERS, Toy
+from support.toy import FACTOR_8, POWERS, Toy
 
 SNAKEMAKE = ("snakemake", "--cores", "4")
-FACTOR_8 = "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n"
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +116,7 @@ def test_a_waiting_snakemake_can_be_interrupted(
     assert first.poll() is None
 
 
-LOOKS = [
+READ_ONLY = [
     ("-n",),
     ("--lint",),
     ("--dag",),
@@ -132,7 +131,7 @@ def test_looking_waits_for_nobody_and_disturbs_nobody(
     working: tuple[Toy, subprocess.Popen[str]],
 ) -> None:
     toy, run = working
-    for options in LOOKS:
+    for options in READ_ONLY:
         toy.run("snakemake", *options, check=options != ("--lint",))
         assert run.poll() is None, f"{options} came after the run"
     assert toy.planned() == {"power@a-1-2", "total"}
@@ -158,7 +157,7 @@ def test_looking_changes_nothing_and_lists_what_a_run_runs(done: Toy) -> None:
     done.write("input.txt", "4\n")
     (done.folder / "out" / "b" / "3.txt").unlink()
     before = contents(done)
-    for options in LOOKS:
+    for options in READ_ONLY:
         done.run("snakemake", *options, check=options != ("--lint",))
     planned = done.planned()
     assert contents(done) == before
@@ -185,7 +184,7 @@ def test_an_editor_that_asks_dvc_all_the_time_stops_nobody(done: Toy) -> None:
     assert len(done.ran()) == before + len(POWERS)
 
 
-def test_a_job_that_was_killed_leaves_no_lock(
+def test_repair_removes_the_rwlock_entry_of_a_killed_job(
     working: tuple[Toy, subprocess.Popen[str]],
 ) -> None:
     toy, run = working
@@ -195,13 +194,13 @@ def test_a_job_that_was_killed_leaves_no_lock(
     rwlock = toy.folder / ".dvc" / "tmp" / "rwlock"
     assert json.loads(rwlock.read_text())["write"]
     (toy.folder / "wait-a-1-2").unlink()
-    toy.run("python", "anywhere/dvc_bridge", "repair")  # where nobody asks for the dead
+    toy.run("python", "anywhere/dvc_bridge", "repair")  # needed where no process reaps zombies
     assert executed_stages(toy.repro()) == {"power@a-1-2", "total"}
     toy.assert_up_to_date()
 
 
 def test_on_another_machine_jobs_exclude_each_other_by_their_own_lock(done: Toy) -> None:
-    """There process numbers mean other processes, so DVC's list of them is left alone."""
+    """There, PIDs belong to other processes, so DVC's list of them is left alone."""
     plan = done.folder / ".snakemake" / "dvc" / "plan.json"
     content = json.loads(plan.read_text())
     plan.write_text(json.dumps(content | {"machine": "another"}))

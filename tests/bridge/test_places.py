@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from support.processes import start, wait_until
 from support.project import Project, program
-from support.toy import POWERS, Toy
+from support.toy import FACTOR_8, POWERS, Toy
 
-FACTOR_8 = "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n"
 EVERYTHING = {*POWERS, "total"}
 
 
@@ -64,7 +63,7 @@ def test_through_a_link_to_the_checkout(done: Toy, tmp_path: Path) -> None:
 
 
 def test_in_a_worktree_and_a_submodule(done_once: Toy, tmp_path: Path) -> None:
-    """In a folder without accents, which DVC does not stand in a worktree."""
+    """In a folder without accents, because DVC fails in a worktree whose path has some."""
     done = done_once.twin(tmp_path / "main")
     done.git("worktree", "add", "--quiet", str(tmp_path / "tree"), "-b", "tree")
     outer = Project(tmp_path / "outer")
@@ -140,7 +139,7 @@ def test_a_merge_conflict_in_dvc_lock(done: Toy) -> None:
     done.assert_up_to_date()
 
 
-def test_dvc_stages_dvc_lock_in_git_whole(done: Toy, tmp_path: Path) -> None:
+def test_autostage_adds_the_complete_dvc_lock(done: Toy, tmp_path: Path) -> None:
     """With `core.autostage`, as `dvc repro` does it."""
     done.run("dvc", "config", "core.autostage", "true")
     done.commit()
@@ -214,13 +213,11 @@ def test_a_python_without_dvc(done: Toy) -> None:
     assert said.returncode == 1
     log = (done.folder / "logs" / "power" / "a-1-2.log").read_text()
     [line] = log.splitlines()
-    assert line.startswith(
-        f"error: this Python ({bare / 'bin' / 'python'}) has no package dvc; activate"
-    )
+    assert line.startswith(f"error: this Python ({bare / 'bin' / 'python'}) lacks dvc; activate")
 
 
-def test_plain_dvc_is_plain(done: Toy) -> None:
-    """No command of DVC is taken over, however it is called."""
+def test_no_command_of_dvc_is_replaced(done: Toy) -> None:
+    """However it is called, it is plain DVC."""
     done.write("params.yaml", FACTOR_8)
     held = done.hold("a-1-2")
     before = len(done.ran())

@@ -11,7 +11,7 @@ from support.toy import Toy
 
 from dvc_bridge.plan import Plan, PlannedStage
 from dvc_bridge.planner import make_plan
-from dvc_bridge.repository import open_to_look
+from dvc_bridge.repository import open_read_only
 
 FOLDERS = """
 stages:
@@ -28,7 +28,7 @@ def test_folders_connect_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     Repo.init(no_scm=True)
     Path("dvc.yaml").write_text(FOLDERS)
-    repo = open_to_look(tmp_path)
+    repo = open_read_only(tmp_path)
     plan = make_plan(repo)
     assert plan.stages["reads_all"].inputs == {
         "reads_file": ["x"],
@@ -78,7 +78,7 @@ def test_files_and_params_are_read_once_for_all_stages(
     monkeypatch.setattr(param, "load_path", counted_parse)
     monkeypatch.setattr(param, "read_param_file", counted_look_up)
     monkeypatch.chdir(done.folder)
-    assert len(make_plan(open_to_look(done.folder)).stale()) == 13
+    assert len(make_plan(open_read_only(done.folder)).stale()) == 13
     assert len(hashed) == len(set(hashed))
     assert str(done.folder / "numbers.txt") in hashed
     assert [Path(path).name for path in parsed] == ["params.yaml"]

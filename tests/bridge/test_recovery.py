@@ -14,7 +14,7 @@ import pytest
 import zc.lockfile
 from dvc.schema import COMPILED_LOCKFILE_SCHEMA
 from dvc.utils.serialize import parse_yaml
-from support.toy import POWERS, Toy
+from support.toy import FACTOR_8, POWERS, Toy
 
 from dvc_bridge import recovery
 
@@ -164,8 +164,8 @@ def test_repair_in_any_folder(done: Toy) -> None:
     done.run("dvc", "repro", "--quiet", "sub/dvc.yaml")
 
 
-def test_a_rwlock_of_a_killed_run_stops_no_run(done: Toy) -> None:
-    done.write("params.yaml", "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n")
+def test_a_stale_rwlock_blocks_no_run(done: Toy) -> None:
+    done.write("params.yaml", FACTOR_8)
     before = len(done.ran())
     path = str(done.folder / "out" / "b" / "2.txt")
     with zombie("dvc", "repro") as dead:
@@ -176,7 +176,7 @@ def test_a_rwlock_of_a_killed_run_stops_no_run(done: Toy) -> None:
 
 
 def test_locks_by_hard_links_work_where_the_usual_ones_were_used(done: Toy) -> None:
-    done.write("params.yaml", "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n")
+    done.write("params.yaml", FACTOR_8)
     tmp = done.folder / ".dvc" / "tmp"
     (tmp / "lock").write_text("")
     (tmp / "rwlock.lock").write_text("123\n")

@@ -1,6 +1,6 @@
 """`why` names what changed for each stage that must run."""
 
-from support.toy import Toy
+from support.toy import FACTOR_8, Toy
 
 from dvc_bridge.why import MISSING, differences
 
@@ -9,7 +9,7 @@ WHY = ("python", "anywhere/dvc_bridge", "why")
 
 def test_each_kind_of_change_is_named(done: Toy) -> None:
     assert done.run(*WHY).stdout == "nothing to run: no stage is stale\n"
-    done.write("params.yaml", "names: [a-1, b]\npowers: [2, 3]\nfactor: 8\n")
+    done.write("params.yaml", FACTOR_8)
     done.write("input.txt", "4\n")
     (done.folder / "out" / "b" / "3.txt").unlink()
     text = (done.folder / "dvc.yaml").read_text()

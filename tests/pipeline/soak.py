@@ -114,8 +114,12 @@ def target_pids(project: Project, target: str, leader: int) -> list[int]:
     """Return the IDs of the processes to kill; the leader's if there is none of the target."""
     if target in {"leader", "group"}:
         return [leader]
-    name = {"dvc": "repro", "script": "workflow/scripts/"}[target]
-    return [process.pid for process in running_processes(project, name)] or [leader]
+    jobs = set(running_processes(project, "dvc_bridge job"))
+    if target == "dvc":
+        found = jobs | set(running_processes(project, "repro"))
+    else:
+        found = set(running_processes(project, "workflow/scripts/")) - jobs
+    return [process.pid for process in found] or [leader]
 
 
 def contents(project: Project) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Snakemake and DVC agree on what to run, in ten cases, tested with the commands of users."""
+"""Snakemake and DVC agree on what to run, tested with the commands that users type."""
 
 import json
 import os

@@ -175,18 +175,14 @@ def test_dvc_lock_is_not_read_while_dvc_writes_it(
     assert lock.read_text() == complete
 
 
-def lock_holder(run: subprocess.Popen[str], engine: str) -> str:
-    """Return how a run that holds the lock is described in messages."""
-    return f"{engine}, PID {run.pid} on {socket.gethostname()}"
-
-
 def test_two_snakemakes_at_once(stub_project: Project) -> None:
     lengthen(stub_project, 3 * EPOCHS)
     first = start(stub_project, *BY_SNAKEMAKE)
     wait_for_training(stub_project)
     experiment = stub_project.run("dvc", "exp", "run", check=False)
     second = stub_project.run(*BY_SNAKEMAKE)
-    busy = f"another run is at work in this folder ({lock_holder(first, 'snakemake')}); waiting"
+    holder = f"snakemake, PID {first.pid} on {socket.gethostname()}"
+    busy = f"another run is at work in this folder ({holder}); waiting"
     assert busy in second.stdout
     assert executed_stages(second.stdout) == set()
     assert experiment.returncode

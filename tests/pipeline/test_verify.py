@@ -17,7 +17,7 @@ import subset
 import train
 from dvc_bridge import integrity
 from dvc_bridge.errors import BridgeError
-from dvc_bridge.repository import open_to_look
+from dvc_bridge.repository import open_read_only
 from overfitting.common.errors import UserError
 from overfitting.common.files import read_record, write_record
 
@@ -147,7 +147,7 @@ def test_a_changed_byte_is_reported_and_no_stage_reads_the_file(
 
 @in_the_project
 def test_a_changed_byte_in_the_cache_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
-    for out in open_to_look(Path.cwd()).index.outs:
+    for out in open_read_only(Path.cwd()).index.outs:
         md5 = out.hash_info.value
         copy = Path(".dvc/cache/files/md5", md5[:2], md5[2:])
         if copy.exists():
@@ -201,7 +201,7 @@ def positions_of_each_kind(text: str) -> list[int]:
 def test_the_advice_fixes_the_faults(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(project.folder)
     copies = [Path(WEIGHTS)]
-    outs = open_to_look(project.folder).index.outs
+    outs = open_read_only(project.folder).index.outs
     [md5] = [out.hash_info.value for out in outs if out.def_path == WEIGHTS]
     copies.append(Path(".dvc/cache/files/md5", md5[:2], md5[2:]))
     before = copies[0].read_bytes()

@@ -35,6 +35,7 @@ stages:
       - total.txt: {cache: false}
 """
 PARAMS = "names: [a-1, b]\npowers: [2, 3]\nfactor: 7\n"
+FACTOR_8 = PARAMS.replace("7", "8")
 SNAKEFILE = """
 import sys
 

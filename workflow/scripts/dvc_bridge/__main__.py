@@ -14,7 +14,7 @@ try:
     import psutil  # noqa: F401
 except ModuleNotFoundError as error:
     sys.exit(
-        f"error: this Python ({sys.executable}) has no package {error.name}; activate the "
+        f"error: this Python ({sys.executable}) lacks {error.name}; activate the "
         "environment that has DVC, and run the same command again"
     )
 
@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
 
 
 def run(arguments: argparse.Namespace, root: Path) -> int:
-    """Do a command; each loads only what it needs, as jobs are many."""
+    """Run a command; each imports only what it needs, because there are many jobs."""
     match arguments.command:
         case "job":
             from dvc_bridge import job
@@ -67,13 +67,13 @@ def run(arguments: argparse.Namespace, root: Path) -> int:
         case "why":
             from dvc_bridge import why
 
-            stale = look(root, lambda repo: list(why.reasons(repo)))
+            stale = read_project(root, lambda repo: list(why.reasons(repo)))
             for address, changes in stale or [("nothing to run: no stage is stale", [])]:
                 print(address, *changes, sep="\n  ")
         case "graph":
             from dvc_bridge import graph, planner
 
-            print(graph.mermaid(look(root, planner.make_plan)))
+            print(graph.mermaid(read_project(root, planner.make_plan)))
         case "verify":
             from dvc_bridge import integrity
 
@@ -85,11 +85,11 @@ def run(arguments: argparse.Namespace, root: Path) -> int:
     return 0
 
 
-def look(root: Path, read: Callable[[Any], Result]) -> Result:
+def read_project(root: Path, read: Callable[[Any], Result]) -> Result:
     """Read a project while others may be changing it."""
     from dvc_bridge import repository
 
-    return repository.read_without_lock(root, lambda: read(repository.open_to_look(root)))
+    return repository.read_without_lock(root, lambda: read(repository.open_read_only(root)))
 
 
 if __name__ == "__main__":

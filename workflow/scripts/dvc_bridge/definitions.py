@@ -57,14 +57,14 @@ def read_definitions(root: Path) -> dict[str, Definition]:
     """Return the stages of the `dvc.yaml` in a folder by name.
 
     Raises:
-        BridgeError: the file is no valid YAML, or has no stages.
+        BridgeError: the file is not valid YAML, or has no stages.
     """
     if not (root / PIPELINE).exists():
         return {}
     try:
         content = ruamel.yaml.YAML(typ="safe").load(root / PIPELINE)
     except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:
-        raise BridgeError(f"{PIPELINE} is no valid YAML: {' '.join(str(error).split())}") from None
+        raise BridgeError(f"{PIPELINE} is not valid YAML: {' '.join(str(error).split())}") from None
     stages = content.get("stages") if isinstance(content, dict) else None
     if not isinstance(stages, dict):
         raise BridgeError(f"{PIPELINE} has no stages")

@@ -1,4 +1,6 @@
-"""Errors meant for people."""
+"""Messages and errors meant for people."""
+
+import sys
 
 
 class BridgeError(Exception):
@@ -6,3 +8,8 @@ class BridgeError(Exception):
 
     It is printed as one line, without a traceback, and ends the process with status 1.
     """
+
+
+def say(text: str) -> None:
+    """Print a message at once, to standard error, as Snakemake and DVC do."""
+    print(text, file=sys.stderr, flush=True)

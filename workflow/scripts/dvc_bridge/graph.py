@@ -1,6 +1,6 @@
-"""The graph of a pipeline as Mermaid, which forges draw in READMEs and pull requests."""
+"""The graph of a pipeline as Mermaid, which GitHub and GitLab render."""
 
-from .plan import Plan
+from .plan import Plan, stage_name
 
 STALE = "classDef stale stroke-dasharray: 4 4"
 
@@ -12,23 +12,20 @@ def mermaid(plan: Plan) -> str:
     """
     groups: dict[str, list[str]] = {}
     for address in plan.stages:
-        groups.setdefault(_group(address), []).append(address)
+        groups.setdefault(stage_name(address), []).append(address)
     nodes = {name: f"n{number}" for number, name in enumerate(groups)}
     lines = ["flowchart TD"]
     for name, addresses in groups.items():
         stale = sum(plan.stages[address].stale for address in addresses)
-        words = [f"{len(addresses)} stages"] * (addresses != [name])
-        words += [f"{stale} stale" if words else "stale"] * bool(stale)
-        label = "<br/>".join([name, *[", ".join(words)] * bool(words)])
-        lines.append(f'    {nodes[name]}["{label}"]' + ":::stale" * bool(stale))
-    edges = {
-        (nodes[_group(above)], nodes[_group(address)]): None
+        counts = [f"{len(addresses)} stages"] if addresses != [name] else []
+        if stale:
+            counts.append(f"{stale} stale" if counts else "stale")
+        label = f"{name}<br/>{', '.join(counts)}" if counts else name
+        lines.append(f'    {nodes[name]}["{label}"]{":::stale" if stale else ""}')
+    edges = dict.fromkeys(  # each once, in order
+        (nodes[stage_name(above)], nodes[stage_name(address)])
         for address, stage in plan.stages.items()
         for above in stage.inputs
-    }
+    )
     lines += [f"    {above} --> {below}" for above, below in edges]
     return "\n".join([*lines, f"    {STALE}"])
-
-
-def _group(address: str) -> str:
-    return address.partition("@")[0]

@@ -1,8 +1,8 @@
 """Reading every file that DVC keeps here, and naming those that are not what was recorded.
 
-DVC itself goes by time and size once it has seen a file, and hands out what its cache holds without
-looking at it. Data that are not on this machine (a fresh clone has none) are counted, but are no
-fault.
+Once DVC has hashed a file, it compares only the file's time and size, and it checks out files from
+its cache without verifying them. Data that are not on this machine, as in a fresh clone, are
+counted but not reported as faults.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from dvc.stage import Stage
 from .patches import reading_each_file_once
 from .repository import (
     dvc_errors_in_one_line,
-    open_to_look,
+    open_read_only,
     read_without_lock,
     refuse_unknown_hashes,
 )
@@ -67,7 +67,7 @@ def verify(root: Path) -> int:
 
 
 def _open(root: Path) -> tuple[Repo, list[Stage]]:
-    repo = open_to_look(root)
+    repo = open_read_only(root)
     with dvc_errors_in_one_line():
         stages = repo.index.stages
     refuse_unknown_hashes(stages)
@@ -105,9 +105,9 @@ def _differing(stages: list[Stage]) -> Iterator[str]:
     with dvc_errors_in_one_line(), reading_each_file_once():
         for stage in stages:
             if not stage.cmd:
-                continue  # data of the user's
+                continue  # a .dvc file: the user's own data
             if differs(stage, outs):
-                yield f"{stage.addressing} differs from what it records; {AGAIN}"
+                yield f"{stage.addressing} is not as dvc.lock records; {AGAIN}"
                 continue
             for dep in stage.deps:
                 recorded = (dep.meta.size, dep.meta.nfiles)

@@ -6,7 +6,6 @@ stage or its files, it waits, reads dvc.lock again, and then takes what was done
 
 import os
 import re
-import sys
 import time
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from dvc.ui import ui
 from dvc.utils import parse_target
 
 from . import locks, patches, processes, recovery
+from .errors import say
 from .plan import PIPELINE, Plan, require_project
 from .repository import one_line, wait_for_dvc
 
@@ -36,7 +36,7 @@ def reproduce(address: str) -> int:
         The exit status: 0, or 255 as that of DVC.
 
     Raises:
-        BridgeError: this is no DVC project.
+        BridgeError: this is not a DVC project, or the plan is missing or corrupt.
         OSError: a lock cannot be opened.
     """
     root = Path.cwd()
@@ -46,23 +46,23 @@ def reproduce(address: str) -> int:
         processes.end_with(int(snakemake))
         plan = Plan.read()
     _prepare_dvc(address, plan)
-    locks.hold_stage(root, address, lambda holder: _say(f"{holder} is at work; waiting for it"))
+    locks.hold_stage(root, address, lambda holder: say(f"{holder} is at work; waiting for it"))
     ui.enable()
     said: set[str] = set()
     while True:
         try:
             with Repo(str(root), _wait_for_lock=True) as repo:
-                wait_for_dvc(repo, _say)
+                wait_for_dvc(repo, say)
                 repo.scm_context.quiet = True  # no hint what to add to Git, after every job
                 repo.reproduce(address, single_item=True)
             return 0
         except ReproductionError as error:
             if not isinstance(error.__cause__, BUSY):
-                _say(f"error: {one_line(error)}")
+                say(f"error: {one_line(error)}")
                 return 255
             _wait_for(error.__cause__, root, said)
         except DvcException as error:
-            _say(f"error: {one_line(error)}")
+            say(f"error: {one_line(error)}")
             return 255
 
 
@@ -87,7 +87,7 @@ def _wait_for(busy: BaseException, root: Path, said: set[str]) -> None:
     for pid, command in at_work:
         text = f"`{command}` (PID {pid}) is at work on files of this stage; waiting for it"
         if text not in said:
-            _say(text)
+            say(text)
             said.add(text)
     rwlock = root / ".dvc" / "tmp" / "rwlock"
     before = rwlock.read_bytes() if rwlock.exists() else b""
@@ -96,7 +96,3 @@ def _wait_for(busy: BaseException, root: Path, said: set[str]) -> None:
             break
         time.sleep(processes.POLL_SECONDS)
     time.sleep(processes.POLL_SECONDS)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)

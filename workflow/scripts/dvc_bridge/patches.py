@@ -1,8 +1,7 @@
 """All changes to the behaviour of DVC and Snakemake. No other module replaces code of theirs.
 
-They are applied only in processes of this package: the Snakemake that plans, and its jobs. A `dvc`
-that a user starts is plain DVC. Each says why it is there, for which version it was written, and
-which upstream issue it would be needless without.
+They are applied only in processes that use this package; a `dvc` that a user starts is plain DVC.
+Each says why it is there, for which version it was written, and which upstream issue it relates to.
 """
 
 import shlex
@@ -93,12 +92,12 @@ def wait_for_the_rwlock_file() -> None:
 def without_rwlock() -> None:
     """Keep this process out of DVC's list of which process reads and writes which path.
 
-    Why: DVC identifies processes by their number, which belongs to another process on another
-    machine. There, the lock of the stage (see `locks`) takes its place. And a process that only
-    plans or looks need not wait for the stages that others run.
+    Why: DVC identifies processes by their PID, which belongs to another process on another machine.
+    There, the lock of the stage (see `locks`) takes its place. And a process that only plans or
+    reads need not wait for the stages that others run.
 
     Written for: DVC 3.67.
-    Upstream: treeverse/dvc#2584 (where the list was introduced, with process numbers).
+    Upstream: treeverse/dvc#2584 (where the list was introduced, with PIDs).
     """
     dvc.rwlock.rwlock = lambda *_: nullcontext()
 

@@ -38,7 +38,7 @@ class Plan:
     lock_order: dict[str, list[str]]
     """For each dvc.lock, by its relative path, the order in which `dvc repro` would leave it."""
     machine: str
-    """Where process numbers mean the same as in the process that made the plan."""
+    """The machine on which the plan was made: PIDs are valid there alone."""
 
     def stale(self) -> list[str]:
         """Return the addresses of the stages that must run, or be looked at by DVC again."""
@@ -53,7 +53,7 @@ class Plan:
         """Read the plan of the Snakemake that a user started last.
 
         Raises:
-            BridgeError: there is none.
+            BridgeError: it is missing or corrupt.
         """
         try:
             written = json.loads(PLAN.read_text(encoding="utf-8"))
@@ -62,7 +62,14 @@ class Plan:
             }
             return cls(**written | {"stages": stages})
         except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
-            raise BridgeError(f"{PLAN} is missing: jobs are started by Snakemake") from None
+            raise BridgeError(
+                f"{PLAN} is missing or corrupt; run the same `snakemake` command again"
+            ) from None
+
+
+def stage_name(address: str) -> str:
+    """Return the name in `dvc.yaml` of the stage with an address, such as `fit` for `fit@a-0`."""
+    return address.partition("@")[0]
 
 
 def require_project(root: Path, pipeline: bool = True) -> None:

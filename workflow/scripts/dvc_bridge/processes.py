@@ -12,11 +12,11 @@ import psutil
 
 POLL_SECONDS = 0.5
 SNAKEMAKE_PID = "DVC_BRIDGE_SNAKEMAKE_PID"
-"""The variable in which Snakemake tells its jobs which process waits for them."""
+"""The environment variable with the PID of the Snakemake that started the job."""
 
 
 def machine() -> str:
-    """Return where process numbers are valid: this host and, on Linux, this PID namespace."""
+    """Return where PIDs are valid: this host and, on Linux, this PID namespace."""
     namespace = Path("/proc/self/ns/pid")
     return f"{socket.gethostname()} {namespace.readlink() if namespace.is_symlink() else ''}"
 
@@ -24,11 +24,11 @@ def machine() -> str:
 def is_at_work(pid: int, command: str) -> bool:
     """Tell whether a process is still the one that was started by a command.
 
-    A process that was killed keeps its number until its parent asks for its status, which in many
-    containers nobody does; afterwards the number may pass to another program.
+    A killed process stays a zombie and keeps its PID until its parent reaps it, which in many
+    containers never happens; afterwards the PID may be reused.
 
     Args:
-        pid: the number of the process.
+        pid: the PID of the process.
         command: its `sys.argv`, joined by spaces, as DVC records it.
     """
     try:
@@ -67,7 +67,7 @@ def end_with(pid: int) -> None:
     next run would start that command a second time.
 
     Args:
-        pid: the number of the other process.
+        pid: the PID of the other process.
     """
 
     def watch() -> None:

@@ -5,7 +5,7 @@ DVC then refuses the file, or has forgotten stages. Complete entries are kept. W
 recorded, DVC restores from its run cache without running a stage.
 
 DVC also writes `.dvc/tmp/rwlock` in place, its list of which process reads and writes which path,
-and takes a process for alive as long as its number is in use.
+and considers a process alive as long as its PID is in use.
 
 Snakemake repairs before it plans a real run, and so does the command `repair`.
 """

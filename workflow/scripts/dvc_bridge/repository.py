@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ HASHES = {"md5", "md5-dos2unix", "params", "etag", "checksum"}
 """Kinds of hashes in a dvc.lock: of files, of params, and of files that remotes keep."""
 JUST_WRITTEN = 0.3
 """Seconds after a change in which a dvc.lock may still be being written."""
+PACKAGE = shlex.quote(os.path.relpath(Path(__file__).parent))
+"""The path that `python` takes to run the commands of this package."""
 PATIENCE = 5
 """Seconds in which a dvc.lock that is being written becomes readable."""
 
@@ -39,7 +42,7 @@ def open_project(root: Path) -> Repo:
         return Repo(str(root), _wait_for_lock=True)
 
 
-def open_to_look(root: Path) -> Repo:
+def open_read_only(root: Path) -> Repo:
     """Open a project with DVC only to look: without waiting for others or keeping them waiting.
 
     Raises:
@@ -80,7 +83,10 @@ def dvc_errors_in_one_line() -> Iterator[None]:
         yield
     except (DvcException, SCMError) as error:
         raise BridgeError(in_conflict(error) or f"{one_line(error)}{advice(error)}") from None
-    except (TypeError, RecursionError) as error:  # such as a matrix over what is no list
+    except (
+        TypeError,
+        RecursionError,
+    ) as error:  # such as a matrix over something that is not a list
         raise BridgeError(f"DVC cannot read {PIPELINE}: {one_line(error)}") from None
 
 
@@ -160,7 +166,7 @@ def read_without_lock(root: Path, read: Callable[[], Result]) -> Result:
             if cut_off:
                 raise BridgeError(
                     f"{lock_file.name} was cut off when DVC was killed; the next run of Snakemake "
-                    "repairs it, and so does `python -m dvc_bridge repair` (here: `make repair`)"
+                    f"repairs it, and so does `python {PACKAGE} repair`"
                 )
             if failure:
                 raise failure

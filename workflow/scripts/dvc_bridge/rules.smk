@@ -1,4 +1,4 @@
-# Included by a Snakefile that has a `Bridge` named `dvc`: what does not depend on the pipeline.
+# To be included by a Snakefile that defines a `Bridge` named `dvc`: what every pipeline needs.
 
 
 onsuccess:

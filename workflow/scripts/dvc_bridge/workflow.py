@@ -7,8 +7,8 @@ times. Which jobs must run is DVC's decision alone. It is passed to Snakemake as
 
 DVC is asked when Snakemake builds its graph of jobs, in the first input function. Only then is it
 known whether this is a real run, which waits for its turn and repairs what a killed run left, or
-whether somebody only looks (`--dry-run`, `--dag`, `--summary`, `--report`), which waits for nobody
-and changes nothing.
+read-only (`--dry-run`, `--dag`, `--summary`, `--report`), which waits for nobody and changes
+nothing outside `.snakemake`.
 """
 
 import atexit
@@ -33,8 +33,8 @@ from snakemake.settings.types import RerunTrigger
 
 from . import locks, patches
 from .definitions import Definition, read_definitions
-from .errors import BridgeError
-from .plan import Plan, require_project
+from .errors import BridgeError, say
+from .plan import Plan, require_project, stage_name
 from .processes import SNAKEMAKE_PID
 
 STAMPS = Path(".snakemake", "dvc", "stamps")
@@ -88,7 +88,7 @@ class Bridge:
             read = [(above, path) for above, outs in planned.inputs.items() for path in outs]
             return [
                 *(str(self._stamp(above)) for above in planned.inputs),
-                *(ancient(path) for above, path in read if _name(above) in self._with_rule),
+                *(ancient(path) for above, path in read if stage_name(above) in self._with_rule),
             ]
 
         return of_job
@@ -150,6 +150,8 @@ class Bridge:
 
         Else `dvc checkout` of a commit without them could not remove them.
         """
+        if not self._is_run():  # such as --touch
+            return
         with _errors_in_one_line(), self._repo.lock:
             stages = {stage.addressing: stage for stage in self._repo.index.stages}
             for address in self._plan.stale():
@@ -162,8 +164,8 @@ class Bridge:
         with _errors_in_one_line():
             if not self._workflow.is_main_process:  # a job on a cluster
                 return Plan.read()
-            plan = self._plan_run() if self._is_run() else self._plan_look()
-            self._hand_over(plan)
+            plan = self._plan_run() if self._is_run() else self._plan_read_only()
+            self._force_stale_stages(plan)
         gc.freeze()
         return plan
 
@@ -178,15 +180,15 @@ class Bridge:
         with _interruptible():
             locks.hold_run(
                 self._root,
-                lambda holder: _say(f"another run is at work in this folder ({holder}); waiting"),
+                lambda holder: say(f"another run is at work in this folder ({holder}); waiting"),
             )
         for sentence in recovery.repair(self._root):
-            _say(sentence)
+            say(sentence)
 
         def ask() -> Plan:
             self._repo = repository.open_project(self._root)
             atexit.register(self._repo.close)
-            repository.wait_for_dvc(self._repo, _say)
+            repository.wait_for_dvc(self._repo, say)
             with self._repo.lock:
                 plan = planner.make_plan(self._repo, self._all_pipelines)
                 planner.ignore_outs(self._repo, plan)
@@ -199,25 +201,25 @@ class Bridge:
             if not sentences:
                 raise
             for sentence in sentences:
-                _say(sentence)
+                say(sentence)
             plan = ask()
         plan.write()
-        _bring_back_from_the_future(path for s in plan.stages.values() for path in s.files())
+        _reset_future_times(path for s in plan.stages.values() for path in s.files())
         self._workflow.persistence.cleanup_locks()  # of a killed run: no other is at work now
         Path(".snakemake", "locks").mkdir(exist_ok=True)  # removed by that, and needed
         return plan
 
-    def _plan_look(self) -> Plan:
+    def _plan_read_only(self) -> Plan:
         """Ask DVC without waiting for anybody."""
         from . import planner, repository
 
         def ask() -> Plan:
-            with closing(repository.open_to_look(self._root)) as repo:
+            with closing(repository.open_read_only(self._root)) as repo:
                 return planner.make_plan(repo, self._all_pipelines)
 
         return repository.read_without_lock(self._root, ask)
 
-    def _hand_over(self, plan: Plan) -> None:
+    def _force_stale_stages(self, plan: Plan) -> None:
         """Make Snakemake run the stale stages and no others, whatever its settings say."""
         for folder in (STAMPS, OTHERS):
             folder.mkdir(parents=True, exist_ok=True)
@@ -233,7 +235,7 @@ class Bridge:
         self._workflow.dag_settings.rerun_triggers = {RerunTrigger.MTIME}
 
     def _stamp(self, address: str) -> Path:
-        return (STAMPS if _name(address) in self._with_rule else OTHERS) / address
+        return (STAMPS if stage_name(address) in self._with_rule else OTHERS) / address
 
     def _definition(self, stage: str) -> Definition:
         if stage not in self._definitions:
@@ -246,11 +248,6 @@ def _commit() -> str:
         return ""
     command = [git, "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-
-def _name(address: str) -> str:
-    """Return the name of the stage in `dvc.yaml` that an address belongs to."""
-    return address.partition("@")[0]
 
 
 def _filled(text: str, wildcards: Any) -> str:
@@ -284,17 +281,13 @@ def _interruptible() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _bring_back_from_the_future(paths: Iterable[str]) -> None:
-    """Give files whose time is to come the present one, as after a clock that was set back.
+def _reset_future_times(paths: Iterable[str]) -> None:
+    """Set modification times that lie in the future to now, as after a clock was set back.
 
-    Snakemake fails a job, and removes what it made, where an input is newer.
+    Snakemake fails a job, and removes what it made, if an input has such a time.
     """
     now = time.time()
     for path in set(paths):
         with suppress(FileNotFoundError):
             if Path(path).stat().st_mtime > now:
                 os.utime(path)
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
