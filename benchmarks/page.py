@@ -82,8 +82,8 @@ INTRODUCTION = """# How fast, and how close to what the machine can do
 
 Made by `make bench` from `results.csv`; every number here is measured. Cases are measured round
 by round in changing order, and compared within a round, as the speed of a shared machine drifts.
-Shown is the median over the rounds, and the smallest and largest value. Experiments that were done
-once are in [history.md](history.md)."""
+Shown is the median over the rounds, and the smallest and largest value. Finished experiments
+are in [history.md](history.md)."""
 
 
 def targets(found: Results) -> str:
@@ -108,7 +108,7 @@ def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
         ours, theirs = (of("training", f"{way}, {model}", "cpu") for way in ("pipeline", "PyTorch"))
         name = f"CPU-seconds an epoch against PyTorch, {model}"
         rows.append((name, ours / theirs if len(theirs) else theirs, 1.0, False))
-    n_corrupted = of("whole", "pipeline, tests of robustness", "wall")
+    with_robustness = of("whole", "pipeline, tests of robustness", "wall")
     verifying = of("idle", "make verify", "wall")
     return [
         *rows,
@@ -128,13 +128,15 @@ def target_rows(found: Results) -> list[tuple[str, np.ndarray, float, bool]]:
         ("a param edited, overhead beyond the retraining", overhead(found), 0.15, False),
         (
             "tests of robustness, 1,000 images: cost beyond the whole job (wall time)",
-            n_corrupted / of("whole", "pipeline", "wall") - 1 if len(n_corrupted) else n_corrupted,
+            with_robustness / of("whole", "pipeline", "wall") - 1
+            if len(with_robustness)
+            else with_robustness,
             0.20,
             False,
         ),
         (
             "reading every file, `make verify`, against the whole job (wall time)",
-            verifying / np.median(n_corrupted) if len(n_corrupted) else n_corrupted,
+            verifying / np.median(with_robustness) if len(with_robustness) else with_robustness,
             0.05,
             False,
         ),

@@ -1,4 +1,4 @@
-"""The same networks, batch, optimiser and augmentation in PyTorch, to compare the speed.
+"""The same networks, batch, optimizer and augmentation in PyTorch, to compare the speed.
 
 Channels last and the fused Adam, its fastest on a processor; one thread.
 """

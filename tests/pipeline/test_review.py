@@ -6,6 +6,7 @@ import pytest
 import ruamel.yaml
 from support.project import ROOT, Project
 
+from overfitting.common.files import write_text
 from review import MissingResultError, Side
 
 MEASURE = """
@@ -151,7 +152,8 @@ def test_without_results_the_committed_metrics_are_listed(
     page = review_of(clone, "origin/main", "--figures", "https://example.org/raw")
     assert "| test accuracy ↑ | 0.9500 | 0.6000 | −0.3500 | – | not comparable (" in page
     assert (
-        "Not all is judged: the results of origin/main are not in DVC's cache. There, `dvc" in page
+        "Some results were not compared: the results of origin/main are not in DVC's cache. In a "
+        in page
     )
     assert "not comparable (new)" in page
     assert "not comparable (removed)" in page
@@ -190,9 +192,11 @@ def test_errors_are_reported_in_one_line(branched: Project, tmp_path: Path) -> N
     assert output.count("\n") == 1
 
 
-def test_a_commit_without_predictions_is_not_compared() -> None:
-    outs = {"results/a/0/evaluation.json": "d41d8cd98f00b204e9800998ecf8427e"}
-    side = Side("main", ["a"], [0], outs, {}, [lambda path, md5: ROOT / "README.md"])
+def test_a_commit_without_predictions_is_not_compared(tmp_path: Path) -> None:
+    path = "results/a/0/evaluation.json"
+    write_text(tmp_path / path, "{}")
+    outs = {path: "d41d8cd98f00b204e9800998ecf8427e"}
+    side = Side("main", ["a"], [0], outs, {}, cache=tmp_path / "cache", folder=tmp_path)
     with pytest.raises(MissingResultError) as raised:
         side.results("a")
     assert raised.value.reason == "main recorded no predictions.npz"
@@ -208,7 +212,7 @@ def test_a_review_of_the_real_pipeline(project: Project) -> None:
     baseline, regularized = page.split("### ")[1:3]
     assert baseline.count("| within noise |") >= 4  # and a fifth if robustness is measured
     assert "not comparable" not in baseline
-    assert regularized.count("not comparable (one seed does not tell noise from change") >= 1
+    assert regularized.count("not comparable (a single seed cannot tell a change from noise") >= 1
     assert "models.regularized.dropout.dense" in page
     assert "Traceback" not in page
 

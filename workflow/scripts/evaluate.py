@@ -111,10 +111,10 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
 
 
 def check_weights(weights: Path, history: Path) -> None:
-    """Check that the file `weights` is the one that the training recorded in `history` saved.
+    """Check that the file `weights` has the SHA-256 that the training recorded in `history`.
 
     Raises:
-        UserError: it is another file, or has changed since.
+        UserError: it has another.
     """
     expected = read_record(history)["weights_sha256"]
     if sha256(weights) != expected:

@@ -33,8 +33,8 @@ N_DISAGREEMENTS = 12  # how many images on which the models disagree are shown
 IMAGE_SETS = ["train", "validation", "test", "whole_test"]
 SECTIONS = {  # by the number of a claim: link text and anchor of the section with its figure
     1: ("the gap", "the-gap"),
-    2: ("the gap in its parts", "the-gap"),
-    3: ("who errs where", "errors"),
+    2: ("the parts of the gap", "the-gap"),
+    3: ("errors by class", "errors"),
     4: ("accuracy under shift", "shift"),
     7: ("reliability", "calibration"),
 }
@@ -233,14 +233,7 @@ def template_context(comparison: Comparison, data: dict[str, str]) -> dict[str, 
         "findings": tables.findings,
         "margin": f"{100 * claims.MARGIN:g} percentage point",
         "suggestion": "baseline" if comparison.models == ["regularized"] else "regularized",
-        "lowest_loss": [
-            (
-                model,
-                epoch,
-                int(comparison.curves[comparison.curves["model"] == model]["epoch"].max()),
-            )
-            for model, epoch in results.lowest_val_loss(comparison.curves).items()
-        ],
+        "val_loss": results.mean_val_loss(comparison.curves),
         "tables": {
             "gap": tables.gap_table(comparison.gaps),
             "corruptions": tables.corruptions(comparison.corruptions, comparison.corruption_errors),

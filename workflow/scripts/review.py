@@ -37,7 +37,7 @@ CURVES = {
 
 @dataclass
 class MissingResultError(Exception):
-    """A result of a run is not on this machine."""
+    """A result of a run was not recorded, is corrupt or is not on this machine."""
 
     reason: str
     """The beginning of a sentence, without a full stop."""
@@ -57,8 +57,10 @@ class Side:
     """The MD5 checksum of each output in dvc.lock, by its path."""
     metrics: dict[str, dict[str, float | None]]
     """The contents of reports/metrics.json."""
-    locations: list[Callable[[str, str], Path]]
-    """Functions from the path and MD5 checksum of an output to where a copy of it may be."""
+    cache: Path
+    """The folder of DVC's cache, whose files are named after their MD5 checksum."""
+    folder: Path
+    """Where outputs may also be under their own paths."""
 
     def results(self, model: str) -> dict[int, tuple[Path, Path]]:
         """Return the paths of evaluation.json and predictions.npz of a model, by seed.
@@ -66,7 +68,7 @@ class Side:
         The dictionary is empty if this side does not have the model.
 
         Raises:
-            MissingResultError: one of the files is not on this machine.
+            MissingResultError: one of the files was not recorded or is not on this machine.
         """
         return {
             seed: (
@@ -80,17 +82,18 @@ class Side:
         """Return the path of a copy of an output.
 
         Raises:
-            MissingResultError: it is not on this machine.
+            MissingResultError: it was not recorded or is not on this machine.
         """
         if path not in self.recorded:
             raise MissingResultError(f"{self.name} recorded no {Path(path).name}", "")
-        for location in self.locations:
-            if (copy := location(path, self.recorded[path])).exists():
+        md5 = self.recorded[path]
+        for copy in (self.cache / md5[:2] / md5[2:], self.folder / path):
+            if copy.exists():
                 return copy
         raise MissingResultError(
             f"the results of {self.name} are not in DVC's cache",
-            " There, `dvc pull` brings them if they were pushed, and `snakemake --cores 4` makes "
-            "them again.",
+            " In a checkout of it, `dvc pull` fetches them if they were pushed, and "
+            "`snakemake --cores 4` recreates them.",
         )
 
 
@@ -186,10 +189,8 @@ def read(name: str, read_text: Callable[[str], str], cache: Path, folder: Path) 
                 for out in stage.get("outs", [])
             },
             metrics=json.loads(read_text("reports/metrics.json")),
-            locations=[
-                lambda _, md5: cache / md5[:2] / md5[2:],
-                lambda path, _: folder / path,
-            ],
+            cache=cache,
+            folder=folder,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
@@ -230,7 +231,7 @@ def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison]
         try:
             models[model] = comparison.compare(runs_of(model, before), runs_of(model, after))
         except MissingResultError as error:
-            notes[error.reason] = f"Not all is judged: {error.reason}.{error.advice}"
+            notes[error.reason] = f"Some results were not compared: {error.reason}.{error.advice}"
             models[model] = comparison.from_metrics(
                 before.metrics.get(model, {}), after.metrics.get(model, {}), error.reason
             )

@@ -30,10 +30,10 @@ def main(argv: list[str]) -> None:
     for target, (images, labels) in {
         arguments.train: datasets.first(*train, declared["data.train_size"], "data.train_size"),
         arguments.test: datasets.first(*test, declared["data.test_size"], "data.test_size"),
-        arguments.whole_test: datasets.first(*test, len(test[1]), "the whole test set"),
+        arguments.whole_test: test,
     }.items():
         datasets.save_examples(target, images=images, labels=labels)
-        log.info("%s: the first %d images", target, len(images))
+        log.info("%s: %d images", target, len(images))
 
 
 def raw_examples(folder: Path, prefix: str) -> tuple[np.ndarray, np.ndarray]:

@@ -3,6 +3,8 @@
 import overfitting.common.check_environment  # noqa: F401
 
 # isort: split
+from dataclasses import asdict
+
 from overfitting.common import datasets, params
 from overfitting.common.arguments import ScriptArgumentParser
 from overfitting.common.console import native_messages_in_log, run_script, start_log
@@ -39,7 +41,7 @@ def main(argv: list[str]) -> None:
         "training": training.model_dump(),
         "versions": determinism.versions(),
         "weights_sha256": sha256(arguments.weights),
-        "history": history.as_dict(),
+        "history": asdict(history),
     }
     write_record(arguments.history, record)
 

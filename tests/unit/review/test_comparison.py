@@ -220,7 +220,7 @@ def test_a_change_must_generalize_to_other_seeds() -> None:
     after = {seed: run_with_correct(range(510 + 10 * seed)) for seed in before}
     first, second = (np.stack([run.correct for run in side.values()]) for side in (after, before))
     images = paired_bootstrap(first, second)
-    assert images.low > 0  # with three seeds, at most as wide as their range
+    assert images.low > 0  # the bootstrap alone would report a change
     row = comparison.compare(before, after).rows[0]
     assert (row.metric, row.verdict) == (comparison.TEST_ACCURACY, NOISE)
     # 0.02 ± t(0.975, 2) · 0.01 / √3
@@ -268,9 +268,9 @@ def test_identical_results_are_a_change_of_zero(seeds: int) -> None:
     [
         (0, 3, "new"),
         (3, 0, "removed"),
-        (1, 1, "one seed does not tell noise from change; add seeds"),
-        (1, 3, "one seed does not tell noise from change; add seeds"),
-        (3, 1, "one seed does not tell noise from change; add seeds"),
+        (1, 1, "a single seed cannot tell a change from noise; add seeds"),
+        (1, 3, "a single seed cannot tell a change from noise; add seeds"),
+        (3, 1, "a single seed cannot tell a change from noise; add seeds"),
     ],
 )
 def test_too_few_runs_are_not_compared(before: int, after: int, reason: str) -> None:
@@ -287,7 +287,7 @@ def test_seeds_that_all_change_by_the_same_amount_are_not_compared() -> None:
         {seed: run(0.8, 0.1, 0.4 + seed, 0.05) for seed in (0, 1)},
         {seed: run(0.9, 0.2, 0.5 + seed, 0.06) for seed in (0, 1)},
     )
-    assert only_verdict(compared).startswith("not comparable (all seeds changed alike")
+    assert only_verdict(compared).startswith("not comparable (all seeds changed by the same amount")
     other_seeds = {seed: run(0.9, 0.2, 0.5, 0.06) for seed in (7, 8)}
     same = {seed: run(0.8, 0.1, 0.4, 0.05) for seed in (0, 1)}
     assert only_verdict(comparison.compare(same, other_seeds)).startswith(

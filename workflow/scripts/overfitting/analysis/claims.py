@@ -2,7 +2,7 @@
 
 Each claim is turned into a measurement that can contradict it. The first model in `compare` is
 the reference; every other model is compared with it on the same seeds and images. Verdicts are
-derived from the confidence intervals alone.
+derived from the confidence intervals and the number of seeds alone.
 """
 
 from collections.abc import Callable
@@ -67,22 +67,20 @@ class Claim:
     notes: list[str] = field(default_factory=list)
 
 
-def verdict(
-    interval: Interval, n_seeds: int, threshold: float = 0.0, margin: float = MARGIN
-) -> str:
+def verdict(interval: Interval, n_seeds: int, margin: float = MARGIN) -> str:
     """Decide whether a claimed difference exists.
 
     Args:
         interval: of the difference, positive in the direction of the claim.
         n_seeds: the number of seeds behind the interval. A single seed is never enough for a
             decision, as it says nothing about the variation between seeds.
-        threshold: the claim holds if the whole interval lies above this.
-        margin: the claim does not hold if the whole interval lies below this.
+        margin: the claim holds if the whole interval lies above 0, and does not hold if it lies
+            below this.
 
     Returns:
         "holds", "does not hold" or "undecided at N seeds".
     """
-    if n_seeds > 1 and interval.low > threshold:
+    if n_seeds > 1 and interval.low > 0:
         return "holds"
     if n_seeds > 1 and interval.high < margin:
         return "does not hold"

@@ -34,14 +34,14 @@ OTHER_CLAIMS = [
     ),
     OtherClaim(
         8,
-        "A lighter final dropout lets it memorise more.",
+        "A lighter final dropout lets it memorize more.",
         ("regularized", "light_dropout"),
         "copies of `regularized` with `dropout.dense` at 0 and at 0.7",
     ),
     OtherClaim(9, "Early stopping uses most of 30 epochs.", ("early_stopping",)),
     OtherClaim(
         10,
-        "Batch normalisation speeds training and regularizes mildly.",
+        "Batch normalization speeds training and regularizes mildly.",
         ("baseline", "batch_norm"),
     ),
     OtherClaim(

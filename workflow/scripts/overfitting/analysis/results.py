@@ -166,7 +166,8 @@ def metrics(gaps: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     names += ["test_loss", "ece", "corrupted_accuracy", "epochs_run"]
     return {
         row["model"]: {
-            name: None if pd.isna(row[name]) else round(float(row[name]), 4) + 0.0 for name in names
+            name: None if pd.isna(row[name]) else round(float(row[name]), 4) + 0.0  # never -0.0
+            for name in names
         }
         for row in gaps.to_dict("records")
     }
@@ -219,16 +220,17 @@ def augmented_images(
     return augmented
 
 
-def lowest_val_loss(curves: pd.DataFrame) -> pd.Series:
-    """Return by model the epoch, from 1, with the lowest validation loss, averaged over the seeds.
+def mean_val_loss(curves: pd.DataFrame) -> dict[str, pd.Series]:
+    """Return for each model the validation loss (nats) by epoch, from 1, averaged over the seeds.
 
-    Epochs that not all seeds of the model reached are ignored.
+    Epochs that not all seeds of the model reached are left out.
 
     Args:
         curves: as `curves_table` returns it.
     """
-    epochs = {}
-    for model, model_curves in curves.groupby("model", sort=False):
-        losses = model_curves.pivot(index="epoch", columns="seed", values="val_loss").dropna()
-        epochs[model] = losses.mean(axis="columns").idxmin()
-    return pd.Series(epochs).astype(int)
+    return {
+        str(model): of_model.pivot(index="epoch", columns="seed", values="val_loss")
+        .dropna()
+        .mean(axis="columns")
+        for model, of_model in curves.groupby("model", sort=False)
+    }

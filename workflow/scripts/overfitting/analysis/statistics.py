@@ -14,10 +14,10 @@ class Interval(NamedTuple):
     high: float
 
 
-def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """Return Student's t-interval for the mean of independent values, one per seed.
+def t_interval(values: np.ndarray) -> tuple[float, float]:
+    """Return Student's 95 % t-interval for the mean of independent values, one per seed.
 
-    mean ± t(confidence, n - 1) · s / √n, with s the standard deviation for n - 1 degrees of
+    mean ± t(0.975, n - 1) · s / √n, with s the standard deviation for n - 1 degrees of
     freedom (Student, "The probable error of a mean", Biometrika 1908).
 
     Returns:
@@ -28,7 +28,7 @@ def t_interval(values: np.ndarray, confidence: float = 0.95) -> tuple[float, flo
     if len(values) < 2:
         return float("nan"), float("nan")
     error = values.std(ddof=1) / np.sqrt(len(values))
-    half_width = float(scipy.stats.t.ppf((1 + confidence) / 2, len(values) - 1) * error)
+    half_width = float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)
     return float(values.mean() - half_width), float(values.mean() + half_width)
 
 

@@ -61,9 +61,9 @@ def run_script(main: Callable[[list[str]], None]) -> None:
     """Run a script's `main(argv)`; report an error that the user can fix in one line.
 
     The script is killed when the program that started it ends, because nothing would use its
-    output.
+    output; not so one that a user started by hand.
     """
-    end_with_caller()
+    _end_with_caller()
     try:
         main(sys.argv[1:])
     except UserError as error:
@@ -100,7 +100,7 @@ def _fail(message: str) -> None:
     sys.exit(1)
 
 
-def end_with_caller() -> None:
+def _end_with_caller() -> None:
     """Kill this process as soon as the program that started it has ended for any reason.
 
     If the parent is a shell, the parent of the shell is watched instead. But if the shell leads

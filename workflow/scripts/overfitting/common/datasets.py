@@ -1,5 +1,6 @@
 """The subsets used for training and testing, as files and as arrays."""
 
+import io
 import zipfile
 import zlib
 from pathlib import Path
@@ -51,10 +52,16 @@ def first(
 
 
 def save_examples(path: Path, **arrays: np.ndarray) -> None:
-    """Write named arrays as .npz, atomically; equal arrays give identical bytes."""
-    with atomic_write(path) as partial, partial.open("wb") as file:
-        # To a file object: to the end of a path, NumPy may add .npz.
-        np.savez(file, allow_pickle=False, **arrays)
+    """Write named arrays as .npz, atomically; equal arrays give identical bytes.
+
+    `numpy.savez` is not used, because the headers that it has `zipfile` write differ between
+    versions of Python.
+    """
+    with atomic_write(path) as partial, zipfile.ZipFile(partial, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.asarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getbuffer())
 
 
 def load_examples(path: Path, *names: str) -> list[np.ndarray]:

@@ -149,10 +149,10 @@ def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
             raise SourceError(f"unreachable or not responding ({_cause(error)})") from None
         except requests.HTTPError as error:
             reason, retry = f"answered {error}", error.response.status_code >= 500
+        except ValueError as error:  # also an invalid URL, which no retry makes valid
+            raise SourceError(f"invalid address or response ({_cause(error)})") from None
         except requests.RequestException as error:
             reason, retry = f"request failed ({_cause(error)})", True
-        except ValueError as error:
-            raise SourceError(f"invalid response ({_cause(error)})") from None
         if not retry or attempt == ATTEMPTS:
             raise SourceError(reason)
         log.info("%s; attempt %d of %d", reason, attempt + 1, ATTEMPTS)

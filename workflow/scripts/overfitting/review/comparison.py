@@ -14,8 +14,7 @@ of intervals, the wider one is used:
   the Behrens-Fisher statistic", Annals of Mathematical Statistics 1966).
 - The test accuracy of paired runs must also generalize to other images of the same distribution:
   the interval is widened to include that of a bootstrap over seeds and images. The bootstrap alone
-  would be too narrow: with three seeds, its interval is at most as wide as their
-  range.
+  can be too narrow with a few seeds (see `paired_bootstrap`).
 - A single seed gives no estimate of the variance between seeds. Neither do seeds that all changed
   by exactly the same amount, which two seeds can do by chance if there are few images.
 - Results on different test images are not compared, because the accuracy depends on the images.
@@ -40,8 +39,10 @@ TOLERANCE = 1e-9
 
 IMPROVED, WORSE, NOISE = "improved", "worse", "within noise"
 OTHER_IMAGES = "other test images"
-ONE_SEED = "one seed does not tell noise from change; add seeds"
-NO_SPREAD = "all seeds changed alike, which tells nothing of the noise; add seeds or images"
+ONE_SEED = "a single seed cannot tell a change from noise; add seeds"
+NO_SPREAD = (
+    "all seeds changed by the same amount, so the noise cannot be estimated; add seeds or images"
+)
 ONE_SIDE = "measured on one side only"
 
 

@@ -40,8 +40,9 @@ def render(
     parts += [
         "↑ higher is better, ↓ lower is better. The gap is training minus test accuracy, ECE the "
         "expected calibration error. The interval is that of the change, over the seeds and, for "
-        "test accuracy, the images. A change is called where it excludes 0; where only noise "
-        "differs, up to 1 verdict in 20 still calls one.",
+        "test accuracy, the images. A metric is reported as improved or worse only if "
+        "this interval excludes 0; without a real change, up to 1 verdict in 20 is a false "
+        "positive.",
         "### Params",
         params or "None differ.",
         "### Learning curves",

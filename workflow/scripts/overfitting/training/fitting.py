@@ -1,7 +1,7 @@
 """Deterministic training of one network, and the history that is kept of it."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from logging import Logger
 
 import numpy as np
@@ -33,16 +33,13 @@ class History:
     """The epoch, counted from 1, whose weights were kept: with early stopping the one with the
     lowest val_loss, otherwise the last one."""
 
-    def as_dict(self) -> dict[str, list[float] | int]:
-        return asdict(self)
-
 
 def train(
     model: Model, training: Training, images: np.ndarray, labels: np.ndarray, log: Logger
 ) -> tuple[keras.Sequential, History]:
     """Build and train a network in the same way as the lesson that this project follows.
 
-    The optimiser is Adam, the loss sparse categorical cross-entropy. The last images, a share of
+    The optimizer is Adam, the loss sparse categorical cross-entropy. The last images, a share of
     `validation_split`, are held out for validation; the others are reshuffled in every epoch.
 
     Args:

@@ -55,7 +55,7 @@ def build(model: Model) -> keras.Sequential:
 
 
 def with_activation(layer: Callable[..., keras.Layer], batch_norm: bool) -> list[keras.Layer]:
-    """Return a layer and its ReLU, with batch normalisation between them if `batch_norm` is set.
+    """Return a layer and its ReLU, with batch normalization between them if `batch_norm` is set.
 
     Args:
         layer: creates the layer; takes the keyword argument `activation`.

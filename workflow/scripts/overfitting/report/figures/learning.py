@@ -7,7 +7,7 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from overfitting.analysis.results import lowest_val_loss
+from overfitting.analysis.results import mean_val_loss
 
 from ..formatting import signed
 from .style import (
@@ -50,7 +50,7 @@ def curves(table: pd.DataFrame) -> Figure:
         sharey="col",
         squeeze=False,
     )
-    lowest = lowest_val_loss(table)
+    val_loss = mean_val_loss(table)
     colours = dict(zip(SETS, sns.color_palette(n_colors=2), strict=True))
     for row, model in zip(axes, models, strict=True):
         of_model = table[table["model"] == model]
@@ -66,8 +66,9 @@ def curves(table: pd.DataFrame) -> Figure:
         accuracy.set_ylabel("accuracy (share of images)")
         accuracy.legend()
         loss.set_ylabel("loss (cross-entropy, nats)")
-        line = loss.axvline(lowest[model], color="0.2", linestyle=":", linewidth=1.5)
-        loss.legend([line], [f"lowest validation\nloss: epoch {lowest[model]}"])
+        lowest = val_loss[model].idxmin()
+        line = loss.axvline(lowest, color="0.2", linestyle=":", linewidth=1.5)
+        loss.legend([line], [f"lowest validation\nloss: epoch {lowest}"])
     figure.suptitle(
         "Learning curves, as Keras prints them (training: dropout, augmentation on)\n"
         f"{seeds_note(table)}"

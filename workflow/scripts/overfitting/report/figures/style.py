@@ -116,9 +116,8 @@ def heat_map(
     mesh = axis.pcolormesh(values, **scale)
     for (row, column), value in np.ndenumerate(values):
         if text := cell_text(value):
-            dark = (
-                relative_luminance(mesh.to_rgba(value)) < 0.18
-            )  # white text has more contrast here
+            # Below this luminance, white text has more contrast than black.
+            dark = relative_luminance(mesh.to_rgba(value)) < 0.18
             axis.text(
                 column + 0.5,
                 row + 0.5,
