@@ -95,6 +95,9 @@ use rule params as train with:
         "logs/train/{model}-{seed}.log",
     benchmark:
         "logs/benchmarks/train/{model}-{seed}.tsv"
+    threads: dvc.threads("train")
+    resources:
+        **dvc.resources("train"),
     params:
         **dvc.params("train"),
 
@@ -108,6 +111,9 @@ use rule params as evaluate with:
         "logs/evaluate/{model}-{seed}.log",
     benchmark:
         "logs/benchmarks/evaluate/{model}-{seed}.tsv"
+    threads: dvc.threads("evaluate")
+    resources:
+        **dvc.resources("evaluate"),
     params:
         **dvc.params("evaluate"),
 
@@ -121,9 +127,6 @@ use rule params as report with:
         "logs/report.log",
     params:
         **dvc.params("report"),
-
-
-workflow.localrules(*dvc.local_rules)
 
 
 # One rule for all stages of dvc.yaml that have none here, and what to do when a run ends.

@@ -1,10 +1,12 @@
 """The Snakefile of the package, in projects that have never heard of this one."""
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import start, wait_until
 from support.project import ROOT, Project
 from support.toy import CONFIG
 
@@ -34,6 +36,43 @@ stages:
     outs: ["g-${item.x}-${item.thing.n}.txt"]
 """,
         "more.yaml": "things: {one: {size: 1}, two: {size: 2}}\n",
+    },
+    "names that need care": {
+        "dvc.yaml": """
+stages:
+  my stage: {cmd: "echo 1 > 'a b.txt'", outs: ["a b.txt"]}
+  each:
+    foreach: ["x y", é, "1.5", "50%", "k{z}", "p:q", "true"]
+    do:
+      cmd: echo "${item}" > "out-${item}.txt"
+      deps: ["a b.txt"]
+      outs: ["out-${item}.txt"]
+  "1": {cmd: echo 1 > one.txt, deps: ["out-x y.txt"], outs: [one.txt]}
+  nested:
+    foreach: [p, p/q, LONG]
+    do:
+      cmd: mkdir -p d/${item} && echo ${item} > d/${item}/o.txt
+      deps: [one.txt]
+      outs: ["d/${item}/o.txt"]
+""".replace("LONG", f"{'long' * 50}"),
+    },
+    "lists of dicts": {
+        "dvc.yaml": """
+stages:
+  dicts:
+    foreach: [{size: 1}, {size: 2}]
+    do:
+      cmd: echo ${item.size} > s-${item.size}.txt
+      outs: ["s-${item.size}.txt"]
+""",
+    },
+    "folders that a run makes": {
+        "dvc.yaml": """
+stages:
+  slow: {cmd: sleep 1; mkdir -p new/sub; echo 1 > new/sub/1.txt, outs: [new/sub/1.txt]}
+  fast: {cmd: mkdir -p new/sub; echo 2 > new/sub/2.txt, outs: [new/sub/2.txt]}
+  all: {cmd: ls -a new/sub > all.txt, deps: [new], outs: [all.txt]}
+""",
     },
     "params of all kinds": {
         "dvc.yaml": """
@@ -150,6 +189,144 @@ def test_all_pipelines(tmp_path: Path) -> None:
     twin.repro("--all-pipelines")
     assert results(project) == results(twin)
     assert project.status() == {}
+
+
+def test_a_killed_run_ends_as_dvc_repro_also_in_folders_that_it_made(tmp_path: Path) -> None:
+    graph = GRAPHS["folders that a run makes"]["dvc.yaml"]
+    project = lay_out(tmp_path / "project", {"dvc.yaml": graph.replace("sleep 1", "sleep 60")})
+    twin = lay_out(tmp_path / "twin", {"dvc.yaml": graph})
+    run = start(project, "snakemake", "--snakefile", SNAKEFILE, "--cores", "4")
+    lock = project.folder / "dvc.lock"
+    wait_until(lambda: lock.exists() and "fast:" in lock.read_text())
+    run.kill()
+    run.wait(30)
+    (project.folder / "dvc.yaml").write_text(graph)
+    project.run("snakemake", "--snakefile", SNAKEFILE, "--cores", "4")
+    twin.repro()
+    for name in ("dvc.lock", "new/sub/.gitignore"):
+        assert (project.folder / name).read_bytes() == (twin.folder / name).read_bytes()
+
+
+def test_threads_and_resources_of_meta_reach_snakemake(tmp_path: Path) -> None:
+    """On 8 cores and one GPU: no two stages at once where each asks for the GPU, or 5 threads."""
+    stages = """
+stages:
+  plain: {cmd: echo 0 > plain.txt, outs: [plain.txt]}
+  fit:
+    matrix: {n: [1, 2, 3]}
+    desc: Fit ${item.n}
+    cmd: mkdir fitting && sleep 0.5 && rmdir fitting && echo ${item.n} > ${item.n}.txt
+    deps: [plain.txt]
+    outs: ["${item.n}.txt"]
+    meta: {snakemake: {resources: {gpu: 1, mem_mb: 100, queue: long}}}
+  "score it":
+    foreach: [1, 2]
+    do:
+      cmd: mkdir scoring && sleep 0.5 && rmdir scoring
+      deps: ["${item}.txt", sub/x.txt]
+      meta: {snakemake: {threads: 5}}
+"""
+    files = {
+        "dvc.yaml": stages,
+        "sub/dvc.yaml": """
+stages:
+  x:
+    cmd: mkdir ../fitting && sleep 0.5 && rmdir ../fitting && echo x > x.txt
+    outs: [x.txt]
+    meta: {snakemake: {resources: {gpu: 1}}}
+""",
+    }
+    project = lay_out(tmp_path / "project", files)
+    command = ("snakemake", "--snakefile", SNAKEFILE, "--cores", "8")
+    said = project.run(*command, "--resources", "gpu=1").stdout
+    assert set(re.findall(r"^Job \d+: (.+)", said, re.MULTILINE)) == {
+        *(f"Fit {n}" for n in (1, 2, 3)),
+        *(f"Stage score it@{n}" for n in (1, 2)),
+        "Stage plain",
+        "Stage sub/dvc.yaml:x",
+        "All stages have been run",
+    }
+    assert project.status() == {}
+
+
+RULES = """
+import sys
+
+sys.path.insert(0, "somewhere else")
+from dvc_bridge.workflow import Bridge
+
+dvc = Bridge(workflow)
+
+rule all:
+    input: dvc.targets
+"""
+RULE = """
+rule {stage}:
+    input: dvc.inputs("{stage}")
+    output: dvc.outputs("{stage}")
+    threads: dvc.threads("{stage}")
+    resources: **dvc.resources("{stage}")
+    params: **dvc.params("{stage}")
+    shell: "python 'somewhere else/dvc_bridge' job {{params.stage:q}}"
+"""
+
+
+def test_rules_of_their_own_for_every_kind_of_stage(tmp_path: Path) -> None:
+    """Snakemake knows the outs whose paths are fixed by wildcards; DVC knows the others."""
+    stages = """
+vars: [{folder: made}]
+stages:
+  plain: {cmd: "mkdir made; echo 1 > made/x.txt", outs: ["${folder}/x.txt"]}
+  list:
+    foreach: [a, b]
+    do: {cmd: "cat made/x.txt > ${item}.txt", deps: [made/x.txt], outs: ["${item}.txt"]}
+  dict:
+    foreach: {p: {n: 1}, q: {n: 2}}
+    do:
+      cmd: cat a.txt > ${key}.out; cat a.txt > ${item.n}.out
+      deps: [a.txt]
+      outs: ["${key}.out", "${item.n}.out"]
+  grid:
+    matrix: {n: [1, 2], thing: [{v: x}, {v: y}]}
+    cmd: cat p.out > ${item.n}-${item.thing.v}.txt
+    deps: [p.out, 1.out]
+    outs: ["${item.n}-${item.thing.v}.txt"]
+    meta: {snakemake: {threads: 2, resources: {gpu: 1}}}
+  last: {cmd: "cat *-*.txt > last.txt", deps: [1-x.txt, 2-y.txt], outs: [last.txt]}
+"""
+    project = lay_out(tmp_path / "project", {"dvc.yaml": stages})
+    twin = project.copy(tmp_path / "twin")
+    rules = [RULE.format(stage=stage) for stage in ("plain", "list", "dict", "grid", "last")]
+    snakefile = project.folder / "Snakefile"
+    snakefile.write_text(
+        "".join([RULES, *rules, "\ninclude: 'somewhere else/dvc_bridge/rules.smk'"])
+    )
+    project.snakemake()
+    assert "Nothing to be done" in project.run("snakemake", "--cores", "1").stdout
+    assert "Building DAG" in project.run("snakemake", "-n", "b.txt", "q.out").stdout
+    twin.repro()
+    snakefile.unlink()
+    assert results(project) == results(twin)
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ("{threads: many}", "a: meta.snakemake.threads = 'many': must be 1 or more"),
+        ("{resources: 3}", "a: meta.snakemake.resources = 3: must be a mapping"),
+        (
+            "{resources: {gpu: [1]}}",
+            "a: meta.snakemake.resources.gpu = [1]: must be an integer or a text",
+        ),
+    ],
+)
+def test_resources_that_snakemake_cannot_take(meta: str, message: str, tmp_path: Path) -> None:
+    stages = f"stages:\n  a: {{cmd: 'true', meta: {{snakemake: {meta}}}}}\n"
+    project = lay_out(tmp_path / "project", {"dvc.yaml": stages})
+    done = project.run("snakemake", "--snakefile", SNAKEFILE, "-n", check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == f"error: {message}"
+    assert "Traceback" not in done.stdout
 
 
 def test_stages_that_always_change(tmp_path: Path) -> None:

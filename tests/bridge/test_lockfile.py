@@ -1,7 +1,7 @@
 """A dvc.lock as text: entries of single stages are read, replaced and sorted."""
 
 import pytest
-from dvc.utils.serialize import dumps_yaml
+from dvc.utils.serialize import dumps_yaml, parse_yaml
 from support.project import ROOT
 
 from dvc_bridge.lockfile import HEAD, OPENING, LockText
@@ -47,8 +47,19 @@ def test_the_first_entry(text: str) -> None:
     assert str(lock) == HEAD + OPENING + ENTRIES["a"]
 
 
-def test_a_long_name_is_written_like_any_other() -> None:
-    """YAML writes keys above 128 characters in another way: `? key`."""
-    longest = f"evaluate@{'a' * 100}-{2**32 - 1}"
-    text = dumps_yaml({"schema": "2.0", "stages": {longest: {"cmd": "a"}}})
-    assert LockText.of(text).names() == [longest]
+NAMES = ["a", "1", "null", "- x", "it's", "k{z}", "p@a: b", f"fit@{'a' * 200}", f"p@{'b c ' * 40}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_that_yaml_writes_in_another_way(name: str) -> None:
+    """It quotes some, and puts those above 128 characters after a question mark."""
+    stages = {other: {"cmd": f"echo {other}"} for other in NAMES}
+    lock = LockText.of(dumps_yaml({"schema": "2.0", "stages": stages}))
+    assert lock.names() == NAMES
+    assert parse_yaml(OPENING + lock.entry(name), "dvc.lock") == {"stages": {name: stages[name]}}
+    lock.put(name, dumps_yaml({"stages": {name: {"cmd": "new"}}}).removeprefix(OPENING))
+    lock.sort(NAMES[::-1])
+    assert lock.names() == NAMES[::-1]
+    stages[name] = {"cmd": "new"}
+    reversed_stages = {other: stages[other] for other in NAMES[::-1]}
+    assert str(lock) == dumps_yaml({"schema": "2.0", "stages": reversed_stages})

@@ -45,8 +45,11 @@ def test_a_plan_that_is_read_is_the_one_that_was_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    stages = {"a": PlannedStage({}, False), "b@x-1": PlannedStage({"a": ["data"]}, True)}
-    plan = Plan(stages, {"dvc.lock": ["a", "b@x-1"]}, "here")
+    stages = {
+        "a": PlannedStage("a", "Stage a", {}, stale=False),
+        "b@x-1": PlannedStage("b", "Fit", {"a": ["data"]}, True, 4, {"gpu": 1, "queue": "long"}),
+    }
+    plan = Plan(stages, {"dvc.lock": ["a", "b@x-1"]}, {"out/.gitignore": ["/x", "/y"]}, "here")
     plan.write()
     assert Plan.read() == plan
     assert plan.stale() == ["b@x-1"]

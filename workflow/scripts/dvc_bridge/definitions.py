@@ -1,4 +1,8 @@
-"""Stages as they are written in `dvc.yaml`, with Snakemake's wildcards in place of a matrix."""
+"""Stages as they are written in `dvc.yaml`: what Snakemake must know before DVC resolves them.
+
+The values of a `matrix` or a `foreach` become wildcards. What else DVC puts in place of `${…}` is
+known only when it resolves the file, which takes too long for every start of Snakemake.
+"""
 
 import os
 import re
@@ -10,73 +14,125 @@ from typing import Any
 import ruamel.yaml
 
 from .errors import BridgeError
+from .files import find_files
 from .plan import PIPELINE
 
-ITEM = re.compile(r"\$\{\{\s*item\.(\w+)\s*\}\}")
-"""Where the definition of a stage with a `matrix` takes one of its values, braces doubled."""
+VALUE = re.compile(r"\$\{\s*(item(?:\.\w+)?|key)\s*\}")
+KEY = "key"
+"""The wildcard for the values of a `foreach`."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A stage of `dvc.yaml`; its texts have a wildcard for each value of its matrix."""
+    """A stage as it is written in a `dvc.yaml`."""
 
-    name: str
+    group: str
+    """How DVC addresses the stage, without the values of its `matrix` or `foreach`."""
     content: dict[str, Any]
 
     @property
-    def wildcards(self) -> list[str]:
-        """The names of the values of its matrix."""
-        return list(self.content.get("matrix", {}))
+    def wildcards(self) -> dict[str, str]:
+        """A wildcard for each value of its `matrix` or `foreach`, by what `${…}` calls the value.
+
+        DVC calls a value of a `matrix` that is no scalar `name0`, `name1`, …, and so a wildcard
+        cannot stand for it in a path.
+        """
+        if matrix := self.content.get("matrix"):
+            return {f"item.{name}": name for name in matrix}
+        if values := self.content.get("foreach"):
+            scalars = isinstance(values, list) and not any(isinstance(v, dict) for v in values)
+            return {"key": KEY, **({"item": KEY} if scalars else {})}
+        return {}
 
     @property
     def address(self) -> str:
-        """The address by which `dvc repro` takes it."""
-        values = "-".join(f"{{{name}}}" for name in self.wildcards)
-        return f"{self.name}@{values}" if values else self.name
+        """How DVC addresses the stage, with wildcards."""
+        values = "-".join(f"{{{name}}}" for name in dict.fromkeys(self.wildcards.values()))
+        return f"{self.group}@{values}" if values else self.group
 
     @property
-    def message(self) -> str:
-        """Its `desc`."""
-        return _with_wildcards(self.content.get("desc", f"Stage {self.name}"))
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it has `local` in its `meta.snakemake`."""
-        return bool(_meta(self.content).get("local"))
+    def asked(self) -> dict[str, Any]:
+        """What its `meta.snakemake` asks of Snakemake: `local`, `threads`, `resources`."""
+        return snakemake_meta(self._stage)
 
     def outs(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Give its outs by their paths, and what the `meta.snakemake` of each says."""
+        """Give its outs by their paths, and what the `meta.snakemake` of each says.
+
+        Outs whose paths are not known before DVC resolves them are left out.
+        """
         for kind in ("outs", "metrics", "plots"):
-            for entry in self.content.get(kind, []):
+            for entry in self._stage.get(kind, []):
                 [(path, about)] = entry.items() if isinstance(entry, dict) else [(entry, {})]
-                path = os.path.normpath(Path(self.content.get("wdir", "."), path))
-                yield _with_wildcards(path), _meta(about or {})
+                path = os.path.normpath(Path(self._stage.get("wdir", "."), path))
+                if (pattern := self._with_wildcards(path)) is not None:
+                    yield pattern, snakemake_meta(about or {})
+
+    @property
+    def _stage(self) -> dict[str, Any]:
+        return self.content.get("do", self.content)
+
+    def _with_wildcards(self, text: str) -> str | None:
+        """Put wildcards in place of `${…}`; None where that is not enough, or where one is missing.
+
+        Snakemake needs every wildcard in each output of a rule.
+        """
+        wildcards = self.wildcards
+        parts = VALUE.split(text)
+        used = {wildcards.get(name) for name in parts[1::2]}
+        if any("${" in part for part in parts[::2]) or used != set(wildcards.values()):
+            return None
+        parts[::2] = [part.replace("{", "{{").replace("}", "}}") for part in parts[::2]]
+        parts[1::2] = [f"{{{wildcards[name]}}}" for name in parts[1::2]]
+        return "".join(parts)
 
 
 def read_definitions(root: Path) -> dict[str, Definition]:
-    """Return the stages of the `dvc.yaml` in a folder by name.
+    """Return the stages of all `dvc.yaml` files in and below a folder, by their groups.
+
+    Files below it that are not valid are left to DVC, which may be told to ignore them.
 
     Raises:
-        BridgeError: the file is not valid YAML, or has no stages.
+        BridgeError: the file in the folder itself is not valid YAML.
     """
-    if not (root / PIPELINE).exists():
-        return {}
-    try:
-        content = ruamel.yaml.YAML(typ="safe").load(root / PIPELINE)
-    except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:
-        raise BridgeError(f"{PIPELINE} is not valid YAML: {' '.join(str(error).split())}") from None
-    stages = content.get("stages") if isinstance(content, dict) else None
-    if not isinstance(stages, dict):
-        raise BridgeError(f"{PIPELINE} has no stages")
-    return {name: Definition(name, stage or {}) for name, stage in stages.items()}
+    definitions: dict[str, Definition] = {}
+    for path in find_files(root, PIPELINE):
+        name = path.relative_to(root).as_posix()
+        try:
+            content = ruamel.yaml.YAML(typ="safe").load(path)
+        except (ruamel.yaml.error.YAMLError, UnicodeDecodeError) as error:
+            if name != PIPELINE:
+                continue
+            raise BridgeError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from None
+        stages = content.get("stages") if isinstance(content, dict) else None
+        for stage, written in (stages if isinstance(stages, dict) else {}).items():
+            if isinstance(written, dict):
+                group = stage if name == PIPELINE else f"{name}:{stage}"
+                definitions[group] = Definition(group, written)
+    return definitions
 
 
-def _meta(entry: dict[str, Any]) -> dict[str, Any]:
+def asked_resources(address: str, meta: Any) -> dict[str, Any]:
+    """Return the threads and resources that the `meta` of a stage asks Snakemake for.
+
+    Raises:
+        BridgeError: they are not what Snakemake takes.
+    """
+    asked = snakemake_meta({"meta": meta})
+    threads, resources = asked.get("threads", 1), asked.get("resources", {})
+    if type(threads) is not int or threads < 1:
+        raise BridgeError(f"{address}: meta.snakemake.threads = {threads!r}: must be 1 or more")
+    if not isinstance(resources, dict):
+        raise BridgeError(f"{address}: meta.snakemake.resources = {resources!r}: must be a mapping")
+    for name, value in resources.items():
+        if type(value) not in (int, str):
+            raise BridgeError(
+                f"{address}: meta.snakemake.resources.{name} = {value!r}: must be an integer or "
+                "a text"
+            )
+    return {"threads": threads, "resources": resources}
+
+
+def snakemake_meta(entry: dict[str, Any]) -> dict[str, Any]:
     """Return what is written for Snakemake in the free `meta` of a stage or an out."""
     meta = entry.get("meta")
     return (meta.get("snakemake") if isinstance(meta, dict) else None) or {}
-
-
-def _with_wildcards(text: str) -> str:
-    """Put Snakemake's wildcards in place of DVC's `${item.…}`."""
-    return ITEM.sub(r"{\1}", text.replace("{", "{{").replace("}", "}}"))

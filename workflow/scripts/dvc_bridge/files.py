@@ -1,10 +1,12 @@
-"""Writing files atomically."""
+"""Writing files atomically, and finding them."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 TEMPORARY = ".partial-"
 """How the names of temporary files begin."""
+UNUSED_DIRECTORIES = {"node_modules", "__pycache__"}
 
 
 def atomic_write(target: Path, text: str) -> None:
@@ -24,3 +26,15 @@ def atomic_write(target: Path, text: str) -> None:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def find_files(root: Path, name: str) -> Iterator[Path]:
+    """Find each file of a name in a folder and below it, but not in hidden folders."""
+    for folder, subfolders, files in os.walk(root):
+        subfolders[:] = [
+            subfolder
+            for subfolder in subfolders
+            if not subfolder.startswith(".") and subfolder not in UNUSED_DIRECTORIES
+        ]
+        if name in files:
+            yield Path(folder, name)

@@ -1,6 +1,6 @@
 """The graph of a pipeline as Mermaid, which GitHub and GitLab render."""
 
-from .plan import Plan, stage_name
+from .plan import Plan
 
 STALE = "classDef stale stroke-dasharray: 4 4"
 
@@ -11,8 +11,8 @@ def mermaid(plan: Plan) -> str:
     Nodes with stale stages say how many, and have a dashed border.
     """
     groups: dict[str, list[str]] = {}
-    for address in plan.stages:
-        groups.setdefault(stage_name(address), []).append(address)
+    for address, stage in plan.stages.items():
+        groups.setdefault(stage.group, []).append(address)
     nodes = {name: f"n{number}" for number, name in enumerate(groups)}
     lines = ["flowchart TD"]
     for name, addresses in groups.items():
@@ -23,7 +23,7 @@ def mermaid(plan: Plan) -> str:
         label = f"{name}<br/>{', '.join(counts)}" if counts else name
         lines.append(f'    {nodes[name]}["{label}"]{":::stale" if stale else ""}')
     edges = dict.fromkeys(  # each once, in order
-        (nodes[stage_name(above)], nodes[stage_name(address)])
+        (nodes[plan.stages[above].group], nodes[stage.group])
         for address, stage in plan.stages.items()
         for above in stage.inputs
     )

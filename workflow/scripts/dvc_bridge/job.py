@@ -16,7 +16,7 @@ from dvc.rwlock import RWLockFileCorruptedError, RWLockFileFormatError
 from dvc.ui import ui
 from dvc.utils import parse_target
 
-from . import locks, patches, processes, recovery
+from . import gitignore, locks, patches, processes, recovery
 from .errors import say
 from .plan import PIPELINE, Plan, require_project
 from .repository import one_line, wait_for_dvc
@@ -55,6 +55,9 @@ def reproduce(address: str) -> int:
                 wait_for_dvc(repo, say)
                 repo.scm_context.quiet = True  # no hint what to add to Git, after every job
                 repo.reproduce(address, single_item=True)
+                if plan and plan.ignored:
+                    with repo.lock:
+                        gitignore.sort(repo, plan, repo.stage.get_target(address))
             return 0
         except ReproductionError as error:
             if not isinstance(error.__cause__, BUSY):

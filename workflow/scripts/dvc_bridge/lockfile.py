@@ -2,14 +2,18 @@
 
 DVC parses the whole file when it starts, and parses and writes it again at the end of each stage.
 That takes time in proportion to the number of stages, for each stage. DVC always writes the same
-layout: below `stages:`, a line with the name of each stage, indented by two spaces, and its entry
-indented further.
+layout: below `stages:`, the name of each stage, indented by two spaces, and its entry indented
+further. YAML quotes some names, and writes those above 128 characters as `? name`.
 """
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
+
+from dvc.utils.serialize import dumps_yaml, parse_yaml
 
 from .files import atomic_write
 
@@ -17,9 +21,9 @@ HEAD = "schema: '2.0'\n"
 OPENING = "stages:\n"
 KEY = re.compile(r"^\S", re.MULTILINE)
 """Where a key of the file begins, beside `stages`."""
-NAME = re.compile(r"^  (\S.*):\n", re.MULTILINE)
-NEXT = re.compile(r"^ {0,2}\S", re.MULTILINE)
-"""Where the lines of a stage end: with another stage, or a key of the file."""
+ENTRY = re.compile(r"^  (?=[^ :])", re.MULTILINE)
+"""Where the lines of a stage begin."""
+PLAIN_NAME = re.compile(r"  ([^'\"?].*):\n")
 
 
 @dataclass
@@ -54,7 +58,7 @@ class LockText:
 
     def names(self) -> list[str]:
         """Return the names of its stages, in their order."""
-        return NAME.findall(self.stages)
+        return [_name(entry) for entry in self._entries()]
 
     def entry(self, name: str) -> str:
         """Return the lines of a stage, or an empty text if there is no such stage."""
@@ -68,21 +72,35 @@ class LockText:
 
     def sort(self, names: Iterable[str]) -> None:
         """Sort the named stages to the front, in that order; the others follow as they are."""
-        starts = [*(found.start() for found in NAME.finditer(self.stages)), len(self.stages)]
-        entries = {
-            name: self.stages[start:end]
-            for name, start, end in zip(self.names(), starts, starts[1:], strict=False)
-        }
+        entries = {_name(entry): entry for entry in self._entries()}
         first = [entries.pop(name) for name in names if name in entries]
         self.stages = "".join((*first, *entries.values()))
 
+    def _entries(self) -> list[str]:
+        starts = [*(found.start() for found in ENTRY.finditer(self.stages)), len(self.stages)]
+        return [self.stages[start:end] for start, end in pairwise(starts)]
+
     def _place(self, name: str) -> tuple[int, int]:
-        line = f"  {name}:\n"
-        if self.stages.startswith(line):
+        opening = _opening(name)
+        if self.stages.startswith(opening):
             start = 0
-        elif (before := self.stages.find(f"\n{line}")) >= 0:
+        elif (before := self.stages.find(f"\n{opening}")) >= 0:
             start = before + 1
         else:
             return len(self.stages), len(self.stages)
-        end = NEXT.search(self.stages, start + len(line))
+        end = ENTRY.search(self.stages, start + len(opening))
         return start, end.start() if end else len(self.stages)
+
+
+@cache
+def _opening(name: str) -> str:
+    """Return how the lines of a stage begin: its name, as DVC writes it."""
+    text = dumps_yaml({"stages": {name: {"cmd": ""}}}).removeprefix(OPENING)
+    return text[: text.rindex("cmd:")].rstrip(" ")
+
+
+def _name(entry: str) -> str:
+    """Return the name with which the lines of a stage begin."""
+    if plain := PLAIN_NAME.match(entry):
+        return plain[1]
+    return next(iter(parse_yaml(OPENING + entry, "dvc.lock")["stages"]))

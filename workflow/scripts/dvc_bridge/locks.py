@@ -13,7 +13,8 @@ import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
+
+from .plan import file_name
 
 LOCKS = Path(".dvc", "tmp", "dvc_bridge")  # not in .snakemake, which users delete
 
@@ -31,13 +32,13 @@ def hold_run(root: Path, when_busy: Callable[[str], None]) -> None:
         OSError: the lock file cannot be opened; the error names it.
     """
     _hold(root / LOCKS / "run.lock", "snakemake", when_busy)
-    for job in (root / LOCKS / "stages").glob("*.lock"):
+    for job in (root / LOCKS / "stages").rglob("*.lock"):
         os.close(_open_locked(job, when_busy))
 
 
 def hold_stage(root: Path, address: str, when_busy: Callable[[str], None]) -> None:
     """Hold the lock of one stage of a checkout until this process ends; see `hold_run`."""
-    path = root / LOCKS / "stages" / f"{quote(address, safe='@')}.lock"
+    path = root / LOCKS / "stages" / f"{file_name(address)}.lock"
     _hold(path, address, when_busy)
 
 

@@ -4,8 +4,10 @@ The Snakemake that a user starts asks DVC (see `planner`) and writes the answer 
 which on a cluster are processes of their own, read it from there, without DVC.
 """
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import re
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .errors import BridgeError
@@ -13,16 +15,27 @@ from .files import atomic_write
 
 PIPELINE = "dvc.yaml"
 PLAN = Path(".snakemake", "dvc", "plan.json")
+MAX_FILE_NAME = 150
+"""Bytes of the address in a file's name; most file systems allow 255 for the whole name."""
+PERIODIC = re.compile(r"(.+?)\1{15}$")
 
 
 @dataclass(frozen=True)
 class PlannedStage:
     """A stage as Snakemake needs it."""
 
+    group: str
+    """The address without the values of its `matrix` or `foreach`, which all its stages share."""
+    message: str
+    """Its `desc`."""
     inputs: dict[str, list[str]]
     """The addresses of the stages upstream, each with those of its outs that this stage reads."""
     stale: bool
     """Whether DVC would run it, or a stage upstream of it."""
+    threads: int = 1
+    """How many threads its command uses."""
+    resources: dict[str, int | str] = field(default_factory=dict)
+    """What else it asks Snakemake for, such as `mem_mb`."""
 
     def files(self) -> list[str]:
         """Return the outs of other stages that it reads."""
@@ -37,6 +50,8 @@ class Plan:
     """By address: as `dvc repro` takes a stage, such as `fit@a-0` or `sub/dvc.yaml:fit`."""
     lock_order: dict[str, list[str]]
     """For each dvc.lock, by its relative path, the order in which `dvc repro` would leave it."""
+    ignored: dict[str, list[str]]
+    """For each `.gitignore` that does not exist yet, the lines that `dvc repro` would write."""
     machine: str
     """The machine on which the plan was made: PIDs are valid there alone."""
 
@@ -67,9 +82,23 @@ class Plan:
             ) from None
 
 
-def stage_name(address: str) -> str:
-    """Return the name in `dvc.yaml` of the stage with an address, such as `fit` for `fit@a-0`."""
-    return address.partition("@")[0]
+def file_name(address: str) -> str:
+    """Return the name by which files that belong to one stage are called.
+
+    It is the address where that can be the name of a file in a folder of others: without braces,
+    which Snakemake takes for wildcards, without slashes in the values of a matrix, not too long,
+    and without a repetition at the end, which Snakemake takes for an endless recursion.
+    """
+    stage, at, values = address.partition("@")
+    name = _quoted(stage, "{}%") + at + _quoted(values, "{}%/")
+    if len(name.encode()) <= MAX_FILE_NAME and not PERIODIC.search(name):
+        return name
+    digest = hashlib.sha256(address.encode()).hexdigest()[:16]
+    return f"{name.encode()[:MAX_FILE_NAME].decode(errors='ignore')}~{digest}"
+
+
+def _quoted(text: str, characters: str) -> str:
+    return re.sub(rf"[{re.escape(characters)}\x00-\x1f]", lambda c: f"%{ord(c[0]):02X}", text)
 
 
 def require_project(root: Path, pipeline: bool = True) -> None:

@@ -10,7 +10,8 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage import PipelineStage, Stage
 
-from . import patches
+from . import gitignore, patches
+from .definitions import asked_resources
 from .errors import BridgeError
 from .lockfile import LockText
 from .plan import PIPELINE, Plan, PlannedStage
@@ -40,31 +41,39 @@ def make_plan(repo: Repo, all_pipelines: bool = False) -> Plan:
         with patches.reading_each_file_once():
             changed = {stage for stage in steps if stage.status()}
     stages: dict[str, PlannedStage] = {}
+    stale: list[Stage] = []
     for stage in steps:  # upstream first
         inputs: dict[str, list[str]] = {needed.addressing: [] for needed in graph.successors(stage)}
         for out in outs_read(stage.deps, graph.successors(stage)):
             inputs[out.stage.addressing].append(os.path.relpath(out.fs_path))
-        stale = stage in changed or any(stages[address].stale for address in inputs)
-        stages[stage.addressing] = PlannedStage(inputs, stale)
-    return Plan(stages, lock_order(steps), machine())
+        if stage in changed or any(stages[address].stale for address in inputs):
+            stale.append(stage)
+        stages[stage.addressing] = PlannedStage(
+            group=_group(stage),
+            message=stage.desc or f"Stage {stage.addressing}",
+            inputs=inputs,
+            stale=stage in stale[-1:],
+            **asked_resources(stage.addressing, stage.meta),
+        )
+    previous = _previous_plan()
+    return Plan(
+        stages,
+        lock_order(steps, previous.lock_order if previous else {}),
+        gitignore.lines_in_new_folders(repo, stale, previous.ignored if previous else {}),
+        machine(),
+    )
 
 
-def ignore_outs(repo: Repo, plan: Plan) -> None:
-    """Let Git ignore the outs of the stale stages, in the order of `dvc repro`.
+def _group(stage: Stage) -> str:
+    name = stage.name if isinstance(stage, PipelineStage) else ""
+    return stage.addressing.removesuffix(name) + name.partition("@")[0]
 
-    DVC appends each out to the `.gitignore` beside it when its stage ends. In parallel runs that
-    order is a matter of chance, and so is the hash of a dep on a folder with such a file.
 
-    Args:
-        repo: the project; its lock is held.
-        plan: what `make_plan` returned for it.
-    """
-    stages = {stage.addressing: stage for stage in repo.index.stages}
-    with repo.scm_context(quiet=True):
-        for address in plan.stale():
-            for out in stages[address].outs:
-                if out.use_scm_ignore and Path(out.fs_path).parent.is_dir():
-                    repo.scm_context.ignore(out.fspath)
+def _previous_plan() -> Plan | None:
+    try:
+        return Plan.read()
+    except BridgeError:
+        return None
 
 
 def outs_read(deps: Iterable[Dependency], upstream: Iterable[Stage]) -> list[Output]:
@@ -85,19 +94,19 @@ def outs_read(deps: Iterable[Dependency], upstream: Iterable[Stage]) -> list[Out
     return list(dict.fromkeys(read()))
 
 
-def lock_order(steps: Iterable[Stage]) -> dict[str, list[str]]:
+def lock_order(steps: Iterable[Stage], previous: dict[str, list[str]]) -> dict[str, list[str]]:
     """Return the stages of each dvc.lock: those that it has, then new ones in DVC's order.
 
     Where a run was killed, some of its new stages are there already. Then its order is continued.
+
+    Args:
+        steps: the stages, in DVC's order.
+        previous: what this returned for the run before.
     """
     order: dict[str, list[str]] = {}
     for stage in steps:
         if isinstance(stage, PipelineStage):
             order.setdefault(stage.dvcfile._lockfile.relpath, []).append(stage.name)
-    try:
-        previous = Plan.read().lock_order
-    except BridgeError:
-        previous = {}
     for path, names in order.items():
         recorded = LockText.read(Path(path)).names()
         planned = previous.get(path, [])

@@ -11,8 +11,6 @@ Snakemake repairs before it plans a real run, and so does the command `repair`.
 """
 
 import json
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,11 +21,9 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
 
-from .files import TEMPORARY, atomic_write
+from .files import TEMPORARY, atomic_write, find_files
+from .lockfile import ENTRY
 from .processes import is_at_work
-
-STAGE_NAME = re.compile(r"^  \S.*:$", flags=re.MULTILINE)
-UNUSED_DIRECTORIES = {"node_modules", "__pycache__"}
 
 
 def repair(root: Path, everywhere: bool = False) -> list[str]:
@@ -47,23 +43,11 @@ def repair(root: Path, everywhere: bool = False) -> list[str]:
     done = []
     if hardlinks:
         done += [_remove_leftover(tmp / name) for name in ("lock", "rwlock.lock")]
-    for path in find_lock_files(root) if everywhere else [root / "dvc.lock"]:
+    for path in find_files(root, "dvc.lock") if everywhere else [root / "dvc.lock"]:
         done.append(repair_lock_file(path, tmp / "lock", hardlinks))
         _remove_temporaries(path)
     done.append(remove_stale_rwlock(tmp / "rwlock", hardlinks))
     return [sentence for sentence in done if sentence]
-
-
-def find_lock_files(root: Path) -> Iterator[Path]:
-    """Find each dvc.lock below a folder, but not in hidden folders."""
-    for folder, subfolders, files in os.walk(root):
-        subfolders[:] = [
-            name
-            for name in subfolders
-            if not name.startswith(".") and name not in UNUSED_DIRECTORIES
-        ]
-        if "dvc.lock" in files:
-            yield Path(folder, "dvc.lock")
 
 
 def repair_lock_file(path: Path, dvc_lock: Path, hardlinks: bool = False) -> str:
@@ -78,7 +62,7 @@ def repair_lock_file(path: Path, dvc_lock: Path, hardlinks: bool = False) -> str
             atomic_write(path, kept)
         else:
             path.unlink()
-    count = len(STAGE_NAME.findall(kept))
+    count = len(ENTRY.findall(kept))
     return f"{path.name} was cut off when DVC was killed: kept the {count} stages that are whole"
 
 
@@ -87,12 +71,14 @@ def is_cut_off(path: Path) -> bool:
     if not path.is_file():
         return False
     content = path.read_bytes()
-    return not content.endswith(b"\n") or content.endswith(b":\n")
+    last = content[content.rfind(b"\n  ? ") + 1 :]
+    without_value = last.startswith(b"  ? ") and b"\n  : " not in last
+    return not content.endswith(b"\n") or content.endswith(b":\n") or without_value
 
 
 def whole_entries(text: str) -> str:
     """Return a cut off dvc.lock up to the start of its last entry; empty if that is the first."""
-    entries = list(STAGE_NAME.finditer(text))
+    entries = list(ENTRY.finditer(text))
     return text[: entries[-1].start()] if len(entries) > 1 else ""
 
 

@@ -9,19 +9,31 @@ onerror:
     dvc.finish()
 
 
-# Every stage that has no rule of its own: new ones, those of other dvc.yaml files, .dvc files.
-rule other_stage:
-    input:
-        dvc.inputs(),
-    output:
-        dvc.outputs(),
-    log:
-        "logs/dvc/{stage}.log",
-    wildcard_constraints:
-        stage=".+",
-    conda:
-        dvc.environment
-    message:
-        "Stage {wildcards.stage}"
-    shell:
-        dvc.command()
+# The stages that have no rule of their own: new ones, those of other dvc.yaml files, .dvc files.
+for stages in dvc.other_stages:
+
+    rule:
+        name:
+            stages.rule
+        input:
+            dvc.inputs(stages),
+        output:
+            dvc.outputs(stages),
+        log:
+            "logs/dvc/{stage}.log",
+        wildcard_constraints:
+            stage=stages.pattern,
+        conda:
+            dvc.environment
+        threads: dvc.threads(stages)
+        resources:
+            **dvc.resources(stages),
+        params:
+            **dvc.params(stages),
+        message:
+            "{params.message}"
+        shell:
+            dvc.command()
+
+
+workflow.localrules(*dvc.local_rules)

@@ -15,6 +15,7 @@ import atexit
 import csv
 import gc
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -23,18 +24,19 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from snakemake.io import ancient, report, touch
+from snakemake.io import ancient, regex_from_filepattern, report, touch
 from snakemake.ioflags import update
 from snakemake.settings.types import RerunTrigger
 
 from . import locks, patches
 from .definitions import Definition, read_definitions
 from .errors import BridgeError, say
-from .plan import Plan, require_project, stage_name
+from .plan import Plan, PlannedStage, file_name, require_project
 from .processes import SNAKEMAKE_PID
 
 STAMPS = Path(".snakemake", "dvc", "stamps")
@@ -46,8 +48,8 @@ BENCHMARKS = Path("logs", "benchmarks")
 class Bridge:
     """The stages of the `dvc.yaml` in the current folder, for the rules of a Snakefile.
 
-    Methods take the name of a stage in `dvc.yaml`. Without one they are for a rule with the
-    wildcard `{stage}`, which runs every stage that has no rule of its own (`rules.smk`).
+    Methods take the name of a stage in `dvc.yaml`, or an entry of `other_stages`, for a rule with
+    the wildcard `{stage}` (`rules.smk`).
 
     Args:
         workflow: Snakemake's object of that name, which every Snakefile has.
@@ -66,7 +68,7 @@ class Bridge:
         # again: a fifth of the time in which Snakemake finds that there is nothing to do.
         gc.freeze()
         self._root = Path.cwd()
-        self._with_rule: set[str] = set()
+        self._declared: dict[str, list[str]] = {}  # outs of each stage with a rule, as patterns
         with _errors_in_one_line():
             require_project(self._root, pipeline=not all_pipelines)
             self._definitions = read_definitions(self._root)
@@ -75,57 +77,86 @@ class Bridge:
 
     def targets(self, _wildcards: Any) -> list[str]:
         """Return the inputs of `rule all`: a stamp for each stage that `dvc repro` looks at."""
-        return [str(self._stamp(address)) for address in self._plan.stages]
+        return [str(self._stamp(self._plan, address)) for address in self._plan.stages]
 
-    def inputs(self, stage: str | None = None) -> Callable[[Any], list[str]]:
+    @property
+    def other_stages(self) -> list["OtherStages"]:
+        """The stages without a rule, in groups that need a rule each, so that each has its own
+        threads and resources: one for all stages that ask for nothing, and one for each other.
+        """
+        asking = [
+            definition
+            for group, definition in self._definitions.items()
+            if definition.asked and group not in self._declared
+        ]
+        rest = "|".join(OtherStages.of(definition).pattern for definition in asking)
+        return [
+            OtherStages("other_stage", f"(?!(?:{rest})$).+" if rest else ".+", {}),
+            *map(OtherStages.of, asking),
+        ]
+
+    def inputs(self, stage: "str | OtherStages") -> Callable[[Any], list[str]]:
         """Return the input function of a rule: stamps of the stages upstream, and their outs."""
 
         def of_job(wildcards: Any) -> list[str]:
-            address = _filled(self._definition(stage).address if stage else "{stage}", wildcards)
-            planned = self._plan.stages.get(address)
-            if not planned:
-                sys.exit(f"error: dvc.yaml and its params have no stage {address}")
+            _, planned = self._planned(stage, wildcards)
             read = [(above, path) for above, outs in planned.inputs.items() for path in outs]
             return [
-                *(str(self._stamp(above)) for above in planned.inputs),
-                *(ancient(path) for above, path in read if stage_name(above) in self._with_rule),
+                *(str(self._stamp(self._plan, above)) for above in planned.inputs),
+                *(ancient(path) for above, path in read if self._is_declared(above, path)),
             ]
 
         return of_job
 
-    def outputs(self, stage: str | None = None) -> list[str]:
+    def outputs(self, stage: "str | OtherStages") -> list[str]:
         """Return the outputs of a rule: its stamp, and the outs of the stage.
 
         An out with a category in its `meta.snakemake` is shown in Snakemake's report.
         """
-        if stage is None:
+        if isinstance(stage, OtherStages):
             return [touch(str(OTHERS / "{stage}"))]
-        self._with_rule.add(stage)
         definition = self._definition(stage)
+        outs = list(definition.outs())
+        self._declared[stage] = [path for path, _ in outs]
         stamp = touch(str(STAMPS / definition.address))
-        return [stamp, *(_flagged(path, meta) for path, meta in definition.outs())]
+        return [stamp, *(_flagged(path, meta) for path, meta in outs)]
 
-    def params(self, stage: str) -> dict[str, Callable[[Any], str]]:
+    def params(self, stage: "str | OtherStages") -> dict[str, Callable[[Any], str]]:
         """Return the params of a rule, as functions of its wildcards.
 
         Returns:
             `stage`: the address of its stage; `message`: the `desc` of its stage.
         """
-        definition = self._definition(stage)
         return {
-            "stage": lambda wildcards: _filled(definition.address, wildcards),
-            "message": lambda wildcards: _filled(definition.message, wildcards),
+            "stage": lambda wildcards: self._planned(stage, wildcards)[0],
+            "message": lambda wildcards: self._planned(stage, wildcards)[1].message,
         }
 
+    def threads(self, stage: "str | OtherStages") -> Callable[[Any], int]:
+        """Return the threads of a rule: `threads` in the `meta.snakemake` of its stage, or 1."""
+        return lambda wildcards: self._planned(stage, wildcards)[1].threads
+
+    def resources(self, stage: "str | OtherStages") -> dict[str, Callable[[Any], int | str]]:
+        """Return the resources of a rule: those in the `meta.snakemake` of its stage."""
+        asked = stage.asked if isinstance(stage, OtherStages) else self._definition(stage).asked
+
+        def amount(name: str) -> Callable[[Any], int | str]:
+            return lambda wildcards: self._planned(stage, wildcards)[1].resources[name]
+
+        resources = asked.get("resources")  # checked when it is planned
+        return {name: amount(name) for name in (resources if isinstance(resources, dict) else ())}
+
     def command(self) -> str:
-        """Return the shell command of the rule with the wildcard `{stage}`."""
+        """Return the shell command of a rule for `other_stages`."""
         package = shlex.quote(os.path.relpath(Path(__file__).parent))
-        return f"python {package} job {{wildcards.stage:q}} 2>&1 | tee {{log:q}}"
+        return f"python {package} job {{params.stage:q}} 2>&1 | tee {{log:q}}"
 
     @property
     def local_rules(self) -> list[str]:
-        """The stages with `local` in their `meta.snakemake`, not to be submitted to a cluster."""
-        return [name for name in sorted(self._with_rule) if self._definition(name).is_local]
+        """The rules not to be submitted to a cluster: `local` in their `meta.snakemake`."""
+        own = [name for name in self._declared if self._definition(name).asked.get("local")]
+        others = [stages.rule for stages in self.other_stages if stages.asked.get("local")]
+        return sorted([*own, *others])
 
     def provenance(self) -> dict[str, Any]:
         """Return what Snakemake's report may say of a run.
@@ -175,7 +206,7 @@ class Bridge:
 
     def _plan_run(self) -> Plan:
         """Wait for this run's turn, repair what a killed one left, and ask DVC."""
-        from . import planner, recovery, repository
+        from . import gitignore, planner, recovery, repository
 
         with _interruptible():
             locks.hold_run(
@@ -191,7 +222,8 @@ class Bridge:
             repository.wait_for_dvc(self._repo, say)
             with self._repo.lock:
                 plan = planner.make_plan(self._repo, self._all_pipelines)
-                planner.ignore_outs(self._repo, plan)
+                stages = {stage.addressing: stage for stage in self._repo.index.stages}
+                gitignore.write_ahead(self._repo, [stages[address] for address in plan.stale()])
                 return plan
 
         try:
@@ -225,17 +257,42 @@ class Bridge:
             folder.mkdir(parents=True, exist_ok=True)
         STAMPS.parents[1].chmod(0o700)  # Snakemake keeps pickles there, and lets a group write
         for address in plan.stages:
-            stamp = self._stamp(address)
+            stamp = self._stamp(plan, address)
             stamp.parent.mkdir(parents=True, exist_ok=True)
             stamp.touch()
             os.utime(stamp, (0, 0))
         dag = self._workflow.dag
-        dag.forcefiles.update(str(self._stamp(address)) for address in plan.stale())
+        dag.forcefiles.update(str(self._stamp(plan, address)) for address in plan.stale())
         dag.ignore_incomplete = True  # files are whole or absent, and DVC compares contents
         self._workflow.dag_settings.rerun_triggers = {RerunTrigger.MTIME}
 
-    def _stamp(self, address: str) -> Path:
-        return (STAMPS if stage_name(address) in self._with_rule else OTHERS) / address
+    def _stamp(self, plan: Plan, address: str) -> Path:
+        if plan.stages[address].group in self._declared:
+            return STAMPS / address
+        return OTHERS / file_name(address)
+
+    def _planned(self, stage: "str | OtherStages", wildcards: Any) -> tuple[str, PlannedStage]:
+        """Return the address of the stage of a job, and what is planned for it."""
+        if isinstance(stage, OtherStages):
+            address = self._addresses.get(wildcards.stage, wildcards.stage)
+        else:
+            address = self._definition(stage).address.format(**dict(wildcards.items()))
+        if address not in self._plan.stages:
+            sys.exit(f"error: dvc.yaml and its params have no stage {address}")
+        return address, self._plan.stages[address]
+
+    @cached_property
+    def _addresses(self) -> dict[str, str]:
+        return {file_name(address): address for address in self._plan.stages}
+
+    def _is_declared(self, address: str, path: str) -> bool:
+        """Tell whether an out of a stage is among the outputs of its rule."""
+        group = self._plan.stages[address].group
+        for pattern in self._declared.get(group, []):
+            found = re.match(regex_from_filepattern(pattern), path)
+            if found and self._definition(group).address.format(**found.groupdict()) == address:
+                return True
+        return False
 
     def _definition(self, stage: str) -> Definition:
         if stage not in self._definitions:
@@ -243,15 +300,30 @@ class Bridge:
         return self._definitions[stage]
 
 
+@dataclass(frozen=True)
+class OtherStages:
+    """Stages that share a rule with the wildcard `{stage}`."""
+
+    rule: str
+    """The name of the rule."""
+    pattern: str
+    """A regular expression for the wildcard."""
+    asked: dict[str, Any]
+    """The `meta.snakemake` of these stages."""
+
+    @classmethod
+    def of(cls, definition: Definition) -> "OtherStages":
+        """Return the stages of one definition."""
+        group = definition.group
+        rule = f"stage_{re.sub(r'[^A-Za-z0-9_]', '_', group)}"
+        return cls(rule, re.escape(file_name(group)) + "(?:@.*)?", definition.asked)
+
+
 def _commit() -> str:
     if not (git := shutil.which("git")):
         return ""
     command = [git, "rev-parse", "--short", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-
-def _filled(text: str, wildcards: Any) -> str:
-    return text.format(**dict(wildcards.items()))
 
 
 def _flagged(path: str, meta: dict[str, Any]) -> str:
