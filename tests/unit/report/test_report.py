@@ -408,7 +408,3 @@ def test_the_first_images_and_sizes_that_do_not_fit() -> None:
         datasets.first(images, labels[:4], 3, "data.train_size")
     with pytest.raises(UserError, match="labels go up to 14"):
         datasets.first(images, labels + 10, 3, "data.train_size")
-    scaled = datasets.to_network_input(np.full((1, 28, 28), 255, np.uint8))
-    assert scaled.shape == (1, 28, 28, 1)
-    assert scaled.dtype == np.float32
-    assert scaled.max() == 1.0

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.project import ROOT
 
-from overfitting.common import datasets, params  # isort: skip
+from overfitting.common import params  # isort: skip
 from overfitting.evaluation import inference  # isort: skip
 from overfitting.training import determinism, networks  # isort: skip
 import lesson  # after determinism, which must be imported before TensorFlow
@@ -63,19 +63,27 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, size=(40, 28, 28)).astype(np.uint8)
 
 
+def test_pixels_are_scaled_to_the_same_bits_directly_and_in_a_pipeline() -> None:
+    images = np.resize(np.arange(256, dtype=np.uint8), (2, 28, 28))  # every value of a pixel
+    [in_pipeline] = determinism.tf.data.Dataset.from_tensors(images).map(networks.scale_pixels)
+    for scaled in (networks.scale_pixels(images), in_pipeline):
+        assert scaled.dtype == np.float32
+        assert np.array_equal(scaled, images[..., np.newaxis] / np.float32(255))
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_inference_applies_no_regularization(model: str, images: np.ndarray) -> None:
     network = networks.build(MODELS[model])
     plain = networks.build(Model(batch_norm=MODELS[model].batch_norm))
     plain.set_weights([w for w in network.get_weights() if w.dtype == np.float32])
-    expected = plain(datasets.to_network_input(images), training=False)
-    assert np.array_equal(network(datasets.to_network_input(images), training=False), expected)
+    expected = plain(networks.scale_pixels(images), training=False)
+    assert np.array_equal(network(networks.scale_pixels(images), training=False), expected)
 
 
 @pytest.mark.parametrize("model", ["dropout_only", "augmentation_only"])
 def test_each_technique_acts_in_training(model: str, images: np.ndarray) -> None:
     network = networks.build(MODELS[model])
-    inputs = datasets.to_network_input(images)
+    inputs = networks.scale_pixels(images)
     assert not np.array_equal(network(inputs, training=True), network(inputs))
 
 
@@ -121,7 +129,7 @@ def test_training_matches_the_lesson_bit_for_bit(model: str) -> None:
     expected.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     fitted = expected.fit(
         fitting.shuffled_batches(images[:160], labels[:160], 64),
-        validation_data=(datasets.to_network_input(images[160:]), labels[160:]),
+        validation_data=(networks.scale_pixels(images[160:]), labels[160:]),
         validation_batch_size=64,
         epochs=2,
         shuffle=False,
@@ -136,7 +144,7 @@ def test_training_matches_the_lesson_bit_for_bit(model: str) -> None:
 def test_every_epoch_has_every_image_once_in_a_new_order() -> None:
     indices = np.arange(100)
     images = indices[:, None, None].astype(np.uint8)
-    scaled = datasets.to_network_input(images)
+    scaled = networks.scale_pixels(images).numpy()
 
     def orders(seed: int) -> list[list[int]]:
         determinism.enable_determinism(seed)
@@ -199,7 +207,7 @@ def test_early_stopping_restores_the_best_weights() -> None:
     )
     assert len(history.val_loss) < 40
     assert len(history.val_loss) == history.best_epoch + 2
-    loss, _ = network.evaluate(datasets.to_network_input(images[150:]), labels[150:], verbose=0)
+    loss, _ = network.evaluate(networks.scale_pixels(images[150:]), labels[150:], verbose=0)
     assert loss == pytest.approx(min(history.val_loss), rel=1e-5)
 
 
@@ -219,7 +227,7 @@ def test_metrics_agree_with_keras(images: np.ndarray) -> None:
     labels = np.arange(40) % 10
     network = networks.build(MODELS["regularized"])
     network.compile(loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    loss, accuracy = network.evaluate(datasets.to_network_input(images), labels, verbose=0)
+    loss, accuracy = network.evaluate(networks.scale_pixels(images), labels, verbose=0)
     probabilities = inference.predict(network, images)
     assert metrics.accuracy(probabilities, labels) == pytest.approx(accuracy)
     assert metrics.cross_entropy(probabilities, labels) == pytest.approx(loss, rel=1e-5)

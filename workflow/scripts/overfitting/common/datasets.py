@@ -84,10 +84,3 @@ def load_examples(path: Path, *names: str) -> list[np.ndarray]:
         if isinstance(error, OSError) and error.filename:  # missing, or no permission to read it
             raise
         raise UserError(f"{path} is corrupt ({error}); `make verify` says what to do") from None
-
-
-def to_network_input(images: np.ndarray) -> np.ndarray:
-    """Convert uint8 images (…×28×28, 0 to 255) to float32 (…×28×28×1, 0 to 1)."""
-    scaled = images[..., np.newaxis].astype("float32")
-    scaled /= 255.0  # in place, to save the memory of a copy
-    return scaled

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from overfitting.common.datasets import CLASSES, to_network_input
+from overfitting.common.datasets import CLASSES
 from overfitting.common.errors import UserError
 from overfitting.common.params import Model
 from overfitting.training import networks
@@ -59,7 +59,7 @@ def augmented_images(model: Model, images: np.ndarray, draws: int) -> np.ndarray
     """
     repeated = np.repeat(images, draws, axis=0)
     if layers := networks.augmentation(model.augmentation):
-        augmented = to_network_input(repeated)
+        augmented = networks.scale_pixels(repeated)
         for layer in layers:
             augmented = layer(augmented, training=True)
         repeated = np.rint(np.asarray(augmented)[..., 0] * 255).astype(np.uint8)

@@ -6,7 +6,6 @@ from logging import Logger
 
 import numpy as np
 
-from overfitting.common.datasets import to_network_input
 from overfitting.common.errors import UserError
 from overfitting.common.params import Model, Training, split_at
 
@@ -77,7 +76,7 @@ def train(
     split = split_at(len(images), training.validation_split)
     fitted = network.fit(
         shuffled_batches(images[:split], labels[:split], training.batch_size),
-        validation_data=(to_network_input(images[split:]), labels[split:]),
+        validation_data=(networks.scale_pixels(images[split:]), labels[split:]),
         validation_batch_size=training.batch_size,
         epochs=training.epochs,
         shuffle=False,  # `shuffled_batches` does it

@@ -8,6 +8,8 @@ at inference.
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
+
 from overfitting.common.datasets import CLASSES
 from overfitting.common.params import Augmentation, Model
 
@@ -16,11 +18,12 @@ from .determinism import keras, tf
 layers = keras.layers
 
 
-def scale_pixels(images: tf.Tensor) -> tf.Tensor:
-    """Convert a batch of images as `datasets.to_network_input` does, in a `tf.data` pipeline.
+def scale_pixels(images: tf.Tensor | np.ndarray) -> tf.Tensor:
+    """Convert images to what a network takes.
 
-    Converting batch by batch saves memory: as float32, all images at once would take four times as
-    much as they do as uint8.
+    Large sets are converted batch by batch, in a `tf.data` pipeline: as float32, all images at once
+    would take four times as much memory as they do as uint8. A pipeline gives the same bits as a
+    direct call, but a `tf.function` does not: it multiplies by the rounded 1/255.
 
     Args:
         images: uint8, N×28×28, 0 to 255.
