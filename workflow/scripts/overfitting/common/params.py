@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from .errors import UserError
-from .param_errors import did_you_mean, drop_redundant, format_error
+from .param_errors import did_you_mean, error_lines
 from .yaml_files import load_yaml
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -197,16 +197,14 @@ def read(path: Path = Path("params.yaml")) -> Params:
 
     Raises:
         UserError: the file cannot be read, or is invalid; one line per error, each with the
-            file, the key, its value and either what is allowed or the most similar known key.
+            file, the key, its value and what is allowed.
     """
     content = load_yaml(path)
     try:
         return Params.model_validate(content)
-    except ValidationError as error:
-        schema = Params.model_json_schema()
-        errors = drop_redundant(error.errors())
-        lines = [f"{path}: {format_error(entry, schema)}" for entry in errors]
-        raise UserError("\n".join(lines)) from None
+    except ValidationError as invalid:
+        lines = error_lines(invalid, Params.model_json_schema())
+        raise UserError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
 def seed(text: str) -> int:
