@@ -511,38 +511,58 @@ def test_the_committed_schema_matches_the_code(tmp_path: Path) -> None:
     assert SHIPPED.startswith("# yaml-language-server: $schema=workflow/params.schema.json\n")
 
 
-def numbers_with_ranges(schema: dict[str, Any]) -> dict[str, str]:
-    """Return each key that takes numbers, with their range in the words of the comments."""
-    found: dict[str, str] = {}
-    for key, value in schema["properties"].items():
-        choices = [value, *value.get("anyOf", []), value.get("items", {})]
-        for choice in (choice for choice in choices if choice.get("type") in ("integer", "number")):
-            low, above = choice.get("minimum"), choice.get("exclusiveMinimum")
-            high, below = choice.get("maximum"), choice.get("exclusiveMaximum")
-            start = f"{low:d}" if isinstance(low, int) else f"{low:g}" if low is not None else ""
-            if above is not None:
-                found[key] = f"above {above:g}" + (f", below {below:g}" if below else "")
-            elif below is not None:
-                found[key] = f"{start} to below {below:g}"
-            else:
-                found[key] = f"{start} to {high}"
-    return found
+NUMBER = r"\d+(?:\.\d+)?"
+RANGE = rf"above {NUMBER}(?:, below {NUMBER})?|{NUMBER} to (?:below )?{NUMBER}"
+SCHEMA = params.Params.model_json_schema()
 
 
-def test_the_comments_state_the_ranges_of_the_schema() -> None:
-    """A comment says what is allowed; only the schema is checked."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8").replace(" (off)", "")
-    schema = params.Params.model_json_schema()
-    ranges = {name: numbers_with_ranges(part) for name, part in schema["$defs"].items()}
-    ranges["Params"] = numbers_with_ranges(schema)
-    checked = 0
-    for part in ("Data", "Training", "Robustness", "Augmentation", "Dropout", "EarlyStopping"):
-        for key, allowed in ranges[part].items():
-            lines = text.splitlines()
-            places = [n for n, line in enumerate(lines) if re.match(rf"#?\s+{key}:", line)]
-            beside = [" ".join(lines[n - 2 : n + 2]) for n in places]
-            assert any(allowed in comment for comment in beside), f"{key}: {allowed}"
-            checked += 1
-    [seeds] = [line for line in text.splitlines() if line.startswith("seeds:")]
-    assert ranges["Params"]["seeds"] in seeds
-    assert checked == 11
+def in_words(number: dict[str, Any]) -> str:
+    """Return the range of a number in the JSON Schema as the comments write it."""
+    low, high = number.get("minimum"), number.get("maximum")
+    above, below = number.get("exclusiveMinimum"), number.get("exclusiveMaximum")
+    if above is not None:
+        return f"above {above}" if below is None else f"above {above}, below {below}"
+    return f"{low} to {high}" if below is None else f"{low} to below {below}"
+
+
+def ranges_in(node: dict[str, Any]) -> dict[str, str]:
+    """Return the range of each number in a part of the JSON Schema, at any depth, by key.
+
+    A mapping whose numbers all have the same range is included, with that range.
+    """
+    ranges: dict[str, str] = {}
+    for key, value in node["properties"].items():
+        for choice in [value, value.get("items", {}), *value.get("anyOf", [])]:
+            if choice.get("type") in ("integer", "number"):
+                ranges[key] = in_words(choice)
+            elif "$ref" in choice:
+                inner = ranges_in(SCHEMA["$defs"][choice["$ref"].rpartition("/")[2]])
+                ranges |= inner
+                if len(distinct := set(inner.values())) == 1:
+                    [ranges[key]] = distinct
+    return ranges
+
+
+def test_every_range_in_a_comment_is_that_of_the_schema() -> None:
+    ranges = {
+        "data": ranges_in(SCHEMA["$defs"]["Data"]),
+        "training": ranges_in(SCHEMA["$defs"]["Training"]),
+        "robustness": ranges_in(SCHEMA["$defs"]["Robustness"]),
+        "seeds": {"seeds": ranges_in(SCHEMA)["seeds"]},
+        "models": ranges_in(SCHEMA["$defs"]["Model"]),
+    }
+    stated = set()
+    section, keys = "", list[str]()
+    for line in SHIPPED.replace(" (off)", "").splitlines():
+        if top := re.match(r"(\w+):", line):
+            section = top[1]
+        elif line.startswith("# A model is"):  # the comment above `models`
+            section = "models"
+        keys = re.findall(r"(\w+):", line) or keys  # a comment may continue on the next line
+        for written in re.findall(RANGE, line):
+            numbers = [key for key in keys if key in ranges[section]]
+            assert {ranges[section][key] for key in numbers} == {written}, line
+            stated |= {(section, key) for key in numbers}
+    overrides = {("models", key) for key in ranges["training"]}  # "any key of `training` above"
+    known = {(section, key) for section, inner in ranges.items() for key in inner}
+    assert known - overrides <= stated
