@@ -21,6 +21,9 @@ INSTALL = @echo "installing the packages of $< into .venv (3 GB, minutes)"; $(BI
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
 	--quiet --custom-compile-command 'make lock'
+# Of lock $2, keep only what lock $1 has not, and have it include that one.
+ADD = awk -v base=$1 'BEGIN { print "-r " base } NR == FNR { known[$$0]; next } \
+	/^[a-z0-9]/ { skip = $$0 in known } !skip' $1 $2 > $2.new && mv $2.new $2
 
 .PHONY: all help test lint bench soak verify check why repair review push pull slurm remotes lock \
 	schema clean checkout site-cache
@@ -79,6 +82,8 @@ lock: .venv/installed-for-development ## renew the locks after a change of pypro
 	$(LOCK) --upgrade --all-extras --group dev --output-file requirements-dev.txt
 	$(LOCK) --all-extras --constraint requirements-dev.txt --output-file requirements-extras.txt
 	$(LOCK) --constraint requirements-dev.txt --output-file requirements.txt
+	$(call ADD,requirements-extras.txt,requirements-dev.txt)
+	$(call ADD,requirements.txt,requirements-extras.txt)
 
 schema: .venv/installed ## renew what editors know of params.yaml
 	$(BIN)/python workflow/scripts/schema.py workflow/params.schema.json
@@ -120,12 +125,12 @@ site-cache: .venv/installed
 	$(COMPILE)
 	@touch $@
 
-.venv/installed-extras: requirements-extras.txt | .venv/pip
+.venv/installed-extras: requirements-extras.txt requirements.txt | .venv/pip
 	$(INSTALL)
 	$(COMPILE)
 	@touch .venv/installed $@
 
-.venv/installed-for-development: requirements-dev.txt | .venv/pip
+.venv/installed-for-development: requirements-dev.txt requirements-extras.txt requirements.txt | .venv/pip
 	$(INSTALL)
 	$(COMPILE)
 	@touch .venv/installed $@
