@@ -64,7 +64,7 @@ def test_headings_are_in_order_with_the_ids_that_github_uses(folder: Path) -> No
             ("twice-1", "Twice"),
             ("twice-1-1", "Twice-1"),
             ("twice-2", "Twice"),
-            ("two-lines", "Two lines"),
+            ("twolines", "Two lines"),
         ],
         "h3": [("über--dashes", "Über – dashes")],
     }

@@ -6,8 +6,8 @@ Every script imports this module first, because its other imports would fail wit
 import sys
 from importlib.util import find_spec
 
-PACKAGES = ["jinja2", "keras", "markdown_it", "matplotlib", "numpy", "pandas", "pooch", "psutil"]
-PACKAGES += ["pydantic", "requests", "ruamel", "scipy", "seaborn", "tensorflow"]
+PACKAGES = ["jinja2", "keras", "markdown_it", "matplotlib", "mdit_py_plugins", "numpy", "pandas"]
+PACKAGES += ["pooch", "psutil", "pydantic", "requests", "ruamel", "scipy", "seaborn", "tensorflow"]
 
 missing = [name for name in PACKAGES if not find_spec(name)]
 if missing:

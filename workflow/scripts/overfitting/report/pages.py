@@ -12,6 +12,7 @@ import jinja2
 import markupsafe
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from mdit_py_plugins.anchors import anchors_plugin
 
 from overfitting.common.errors import UserError
 
@@ -64,8 +65,13 @@ def html_page(markdown: str, folder: Path, template: Path) -> str:
             or there is not exactly one heading of level 1.
     """
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.use(anchors_plugin, max_level=6)
     tokens = parser.parse(markdown)
-    headings = _add_heading_ids(tokens)
+    headings = [
+        Heading(opening.tag, str(opening.attrs["id"]), _plain_text(inline))
+        for opening, inline in pairwise(tokens)
+        if opening.type == "heading_open"
+    ]
     titles = [heading for heading in headings if heading.tag == "h1"]
     if len(titles) != 1:
         raise UserError(
@@ -98,23 +104,6 @@ class Heading:
     """Its id, which a link gives after `#`."""
     words: str
     """Its text, without markup."""
-
-
-def _add_heading_ids(tokens: Sequence[Token]) -> list[Heading]:
-    """Add the ids that GitHub gives to headings; repeated ones end in `-1`, `-2` and so on."""
-    headings: list[Heading] = []
-    for opening, inline in pairwise(tokens):
-        if opening.type == "heading_open":
-            text = _plain_text(inline)
-            kept = (letter for letter in text.lower() if letter.isalnum() or letter in " -_")
-            base = slug = "".join(kept).replace(" ", "-")
-            number = 0
-            while slug in {heading.slug for heading in headings}:
-                number += 1
-                slug = f"{base}-{number}"
-            opening.attrSet("id", slug)
-            headings.append(Heading(opening.tag, slug, text))
-    return headings
 
 
 def _embed_figures(tokens: Sequence[Token], folder: Path) -> None:
