@@ -50,9 +50,6 @@ rule params:
         "python workflow/scripts/dvc_bridge job {params.stage:q}"
 
 
-# The other rules share its conda environment, message and command.
-
-
 use rule params as download with:
     input:
         dvc.inputs("download"),

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from dvc.repo import Repo
 from dvc.stage import Stage
-from pathspec.patterns import GitWildMatchPattern
-from scmrepo.git import Git
+from scmrepo.git import Git, GitWildMatchPattern
 
 from .files import atomic_write
 from .plan import Plan

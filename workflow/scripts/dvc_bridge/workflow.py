@@ -11,19 +11,13 @@ read-only (`--dry-run`, `--dag`, `--summary`, `--report`), which waits for nobod
 nothing outside `.snakemake`.
 """
 
-import atexit
-import csv
 import gc
 import os
 import re
 import shlex
-import shutil
-import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,16 +27,15 @@ from snakemake.io import ancient, regex_from_filepattern, report, touch
 from snakemake.ioflags import update
 from snakemake.settings.types import RerunTrigger
 
-from . import locks, patches
+from . import patches, provenance, runs
 from .definitions import Definition, read_definitions
-from .errors import BridgeError, say
+from .errors import BridgeError
 from .plan import Plan, PlannedStage, file_name, require_project
 from .processes import SNAKEMAKE_PID
 
 STAMPS = Path(".snakemake", "dvc", "stamps")
 OTHERS = Path(".snakemake", "dvc", "others")
 """Stamps of stages without a rule of their own: apart, so that no two rules make the same file."""
-BENCHMARKS = Path("logs", "benchmarks")
 
 
 class Bridge:
@@ -159,43 +152,27 @@ class Bridge:
         return sorted([*own, *others])
 
     def provenance(self) -> dict[str, Any]:
-        """Return what Snakemake's report may say of a run.
-
-        Returns:
-            `commit`: the current commit, shortened, or an empty text without Git.
-            `benchmarks`: a dict for each stage that Snakemake ran last: its name, and the columns
-            of Snakemake's benchmark files.
-        """
-        paths = sorted(BENCHMARKS.rglob("*.tsv"))
-        return {
-            "commit": _commit() if self._workflow.is_main_process else "",
-            "benchmarks": [
-                {"stage": path.relative_to(BENCHMARKS).with_suffix("").as_posix(), **row}
-                for path in paths
-                for row in csv.DictReader(path.open(encoding="utf-8"), delimiter="\t")
-            ],
-        }
+        """Return what Snakemake's report may say of a run; see `provenance.of_checkout`."""
+        return provenance.of_checkout() if self._workflow.is_main_process else {}
 
     def finish(self) -> None:
-        """After a run: let DVC know the files as its own that Snakemake has touched.
-
-        Else `dvc checkout` of a commit without them could not remove them.
-        """
-        if not self._is_run():  # such as --touch
-            return
-        with _errors_in_one_line(), self._repo.lock:
-            stages = {stage.addressing: stage for stage in self._repo.index.stages}
-            for address in self._plan.stale():
-                for out in stages[address].outs:
-                    if out.use_cache and out.exists:
-                        self._repo.state.save_link(out.fs_path, out.fs)
+        """Do what is left when a run has ended; see `runs.keep_links`."""
+        if self._is_run():  # not such as --touch
+            with _errors_in_one_line():
+                runs.keep_links(self._repo, self._plan)
 
     @cached_property
     def _plan(self) -> Plan:
         with _errors_in_one_line():
             if not self._workflow.is_main_process:  # a job on a cluster
                 return Plan.read()
-            plan = self._plan_run() if self._is_run() else self._plan_read_only()
+            if self._is_run():
+                self._repo, plan = runs.open_run(self._root, self._all_pipelines)
+                # A killed run left these locks: no other run is at work now.
+                self._workflow.persistence.cleanup_locks()
+                Path(".snakemake", "locks").mkdir(exist_ok=True)  # removed by that, and needed
+            else:
+                plan = runs.plan_read_only(self._root, self._all_pipelines)
             self._force_stale_stages(plan)
         gc.freeze()
         return plan
@@ -203,53 +180,6 @@ class Bridge:
     def _is_run(self) -> bool:
         workflow = self._workflow
         return workflow.executor_plugin is not None and not (workflow.dryrun or workflow.touch)
-
-    def _plan_run(self) -> Plan:
-        """Wait for this run's turn, repair what a killed one left, and ask DVC."""
-        from . import gitignore, planner, recovery, repository
-
-        with _interruptible():
-            locks.hold_run(
-                self._root,
-                lambda holder: say(f"another run is at work in this folder ({holder}); waiting"),
-            )
-        for sentence in recovery.repair(self._root):
-            say(sentence)
-
-        def ask() -> Plan:
-            self._repo = repository.open_project(self._root)
-            atexit.register(self._repo.close)
-            repository.wait_for_dvc(self._repo, say)
-            with self._repo.lock:
-                plan = planner.make_plan(self._repo, self._all_pipelines)
-                stages = {stage.addressing: stage for stage in self._repo.index.stages}
-                gitignore.write_ahead(self._repo, [stages[address] for address in plan.stale()])
-                return plan
-
-        try:
-            plan = ask()
-        except BridgeError:
-            sentences = recovery.repair(self._root, everywhere=True)
-            if not sentences:
-                raise
-            for sentence in sentences:
-                say(sentence)
-            plan = ask()
-        plan.write()
-        _reset_future_times(path for s in plan.stages.values() for path in s.files())
-        self._workflow.persistence.cleanup_locks()  # of a killed run: no other is at work now
-        Path(".snakemake", "locks").mkdir(exist_ok=True)  # removed by that, and needed
-        return plan
-
-    def _plan_read_only(self) -> Plan:
-        """Ask DVC without waiting for anybody."""
-        from . import planner, repository
-
-        def ask() -> Plan:
-            with closing(repository.open_read_only(self._root)) as repo:
-                return planner.make_plan(repo, self._all_pipelines)
-
-        return repository.read_without_lock(self._root, ask)
 
     def _force_stale_stages(self, plan: Plan) -> None:
         """Make Snakemake run the stale stages and no others, whatever its settings say."""
@@ -319,13 +249,6 @@ class OtherStages:
         return cls(rule, re.escape(file_name(group)) + "(?:@.*)?", definition.asked)
 
 
-def _commit() -> str:
-    if not (git := shutil.which("git")):
-        return ""
-    command = [git, "rev-parse", "--short", "HEAD"]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
-
-
 def _flagged(path: str, meta: dict[str, Any]) -> str:
     """Flag an out as one that DVC replaces itself, and for Snakemake's report."""
     out = update(path)
@@ -341,25 +264,3 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except (BridgeError, OSError) as error:
         sys.exit(f"error: {error}")
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end this at once; Snakemake's event loop would first finish what it is doing."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _reset_future_times(paths: Iterable[str]) -> None:
-    """Set modification times that lie in the future to now, as after a clock was set back.
-
-    Snakemake fails a job, and removes what it made, if an input has such a time.
-    """
-    now = time.time()
-    for path in set(paths):
-        with suppress(FileNotFoundError):
-            if Path(path).stat().st_mtime > now:
-                os.utime(path)
