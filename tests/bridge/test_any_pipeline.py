@@ -100,6 +100,7 @@ stages:
   beside: {cmd: echo x > in/two.txt, deps: [in/readme.txt], outs: [in/two.txt]}
   all: {cmd: cat in/*.txt > all.txt, deps: [in], outs: [all.txt]}
   nothing: {cmd: cat all.txt, deps: [all.txt]}
+  logs: {cmd: mkdir -p logs/dvc && echo 1 > logs/dvc/x.log, outs: [logs]}
 """,
         "in/readme.txt": "a folder in Git\n",
     },
@@ -160,7 +161,7 @@ def lay_out(folder: Path, files: dict[str, str]) -> Project:
 
 def results(project: Project) -> dict[str, bytes]:
     """All files but those of the engines."""
-    left_out = {".git", ".snakemake", "logs", "tmp", "cache"}
+    left_out = {".git", ".snakemake", "tmp", "cache"}
     return {
         path.relative_to(project.folder).as_posix(): path.read_bytes()
         for path in sorted(project.folder.rglob("*"))

@@ -1,6 +1,8 @@
 """The README and docs/reliability.md agree with the current code and results."""
 
 import re
+import subprocess
+import sys
 
 import pandas as pd
 import ruamel.yaml
@@ -81,3 +83,12 @@ def test_links_commands_and_params_exist() -> None:
         content = PARAMS
         for part in key.split("."):
             content = content[part]
+
+
+def test_the_graph_in_the_docs_is_that_of_dvc_yaml() -> None:
+    """As `dvc_bridge graph` prints it where nothing is stale."""
+    command = [sys.executable, "workflow/scripts/dvc_bridge", "graph"]
+    printed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    graph = re.sub(r"<br/>stale|, \d+ stale|:::stale|\n    classDef.*", "", printed)
+    text = (ROOT / "docs" / "any-dvc-yaml.md").read_text(encoding="utf-8")
+    assert f"```mermaid\n{graph.strip()}\n```" in text

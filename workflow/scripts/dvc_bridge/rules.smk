@@ -20,7 +20,7 @@ for stages in dvc.other_stages:
         output:
             dvc.outputs(stages),
         log:
-            "logs/dvc/{stage}.log",
+            ".snakemake/dvc/logs/{stage}.log",
         wildcard_constraints:
             stage=stages.pattern,
         conda:
