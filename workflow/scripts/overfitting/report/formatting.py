@@ -1,5 +1,7 @@
 """Formats numbers as text, for tables and figures."""
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from overfitting.analysis.statistics import Interval
@@ -24,8 +26,7 @@ def points(value: float) -> str:
     return signed(100 * value, 1)
 
 
-def bounds(interval: Interval, in_points: bool = True) -> str:
-    """Format the bounds of an interval, signed; – if they are unknown."""
-    formatted = points if in_points else signed
+def bounds(interval: Interval, formatted: Callable[[float], str] = points) -> str:
+    """Format the bounds of an interval; – if they are unknown."""
     known = not pd.isna(interval.low)
     return f"{formatted(interval.low)} to {formatted(interval.high)}" if known else "–"

@@ -47,8 +47,8 @@ def gap_table(gaps: pd.DataFrame) -> Table:
         "test accuracy": lambda row: share(row.test_accuracy),
         "gap": lambda row: signed(row.gap),
         "spread over seeds": lambda row: share(row.gap_sd),
-        "95 % interval of the gap": lambda row: (
-            "–" if pd.isna(row.gap_low) else f"{signed(row.gap_low)} to {signed(row.gap_high)}"
+        "95 % interval of the gap": lambda row: bounds(
+            Interval(row.gap, row.gap_low, row.gap_high), signed
         ),
         "printed training accuracy": lambda row: share(row.printed_train_accuracy),
         "lesson's gap": lambda row: signed(row.lesson_gap),
@@ -75,11 +75,12 @@ def findings(claim: Claim) -> Table:
             [
                 finding.model,
                 f"{finding.measure} (points)" if finding.in_points else finding.measure,
-                (points if finding.in_points else signed)(finding.interval.estimate),
-                bounds(finding.interval, finding.in_points),
+                formatted(finding.interval.estimate),
+                bounds(finding.interval, formatted),
                 finding.verdict,
             ]
             for finding in claim.findings
+            for formatted in [points if finding.in_points else signed]
         ],
     )
 

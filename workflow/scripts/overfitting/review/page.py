@@ -3,10 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-import numpy as np
-
-from overfitting.analysis.statistics import Interval
-from overfitting.report.formatting import signed
+from overfitting.report.formatting import bounds, signed
 from overfitting.report.tables import Table, markdown_table
 
 from .comparison import IMPROVED, NOISE, WORSE, Comparison, Row
@@ -82,8 +79,8 @@ def _table(rows: Iterable[Row]) -> Table:
                 f"{row.metric.name} {'↑' if row.metric.higher_is_better else '↓'}",
                 _number(row.before),
                 _number(row.after),
-                signed(row.after - row.before, DIGITS),
-                _range(row.interval),
+                _signed(row.after - row.before),
+                "–" if row.interval is None else bounds(row.interval, _signed),
                 row.verdict,
             ]
             for row in rows
@@ -91,11 +88,9 @@ def _table(rows: Iterable[Row]) -> Table:
     )
 
 
+def _signed(value: float) -> str:
+    return signed(value, DIGITS)
+
+
 def _number(value: float) -> str:
-    return signed(value, DIGITS).removeprefix("+")
-
-
-def _range(interval: Interval | None) -> str:
-    if interval is None or np.isnan(interval.low):
-        return "–"
-    return f"{signed(interval.low, DIGITS)} to {signed(interval.high, DIGITS)}"
+    return _signed(value).removeprefix("+")
