@@ -31,7 +31,7 @@ ADD = awk -v base=$1 'BEGIN { print "-r " base } NR == FNR { known[$$0]; next } 
 
 all: site-cache ## run the pipeline on the real data; say where the report is
 	$(BIN)/snakemake --cores $(CORES)
-	@$(BIN)/python workflow/scripts/summary.py reports
+	@$(BIN)/python -Es workflow/scripts/summary.py reports
 
 help: ## list these commands
 	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /make \1\t/' | expand -t 14
@@ -58,7 +58,7 @@ verify: site-cache ## read every file that DVC keeps; name what is corrupt
 	@$(BRIDGE) verify
 
 check: site-cache ## verify, and say whether both engines, reports and params agree
-	@$(BRIDGE) verify; verified=$$?; $(BIN)/python workflow/scripts/check.py && exit $$verified
+	@$(BRIDGE) verify; verified=$$?; $(BIN)/python -Es workflow/scripts/check.py && exit $$verified
 
 why: site-cache ## say what changed for each stage that must run
 	@$(BRIDGE) why
@@ -67,7 +67,7 @@ repair: site-cache ## repair what a killed DVC has left
 	@$(BRIDGE) repair
 
 review: site-cache ## Markdown for a pull request: what changed since BASE, what is noise
-	@$(BIN)/python workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
+	@$(BIN)/python -Es workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
 
 push: ## push all results to a DVC remote, also those of past runs
 pull: ## pull them; OPTIONS="--remote NAME" for both
@@ -86,7 +86,7 @@ lock: .venv/installed-for-development ## renew the locks after a change of pypro
 	$(call ADD,requirements.txt,requirements-extras.txt)
 
 schema: .venv/installed ## renew what editors know of params.yaml
-	$(BIN)/python workflow/scripts/schema.py workflow/params.schema.json
+	$(BIN)/python -Es workflow/scripts/schema.py workflow/params.schema.json
 
 clean: ## remove what can be made again, but for DVC's cache
 	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib
 import pytest
+from fontTools.ttLib import TTFont
 from support.project import BIN, Project, executed_stages
 
 SNAKEMAKE = (str(BIN / "snakemake"), "--cores", "4")
@@ -41,6 +43,62 @@ def test_without_a_home_and_accents(
     trained = {"train@regularized-0", "evaluate@regularized-0"}
     assert executed_stages(done.stdout) == {"params", *trained, "report"}
     project.assert_up_to_date()
+
+
+HOSTILE_VARIABLES = {
+    "KERAS_BACKEND": "jax",
+    "KERAS_MAX_EPOCHS": "1",
+    "KERAS_MAX_STEPS_PER_EPOCH": "1",
+    "MPLBACKEND": "module://nowhere",
+    "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
+    "OMP_NUM_THREADS": "2",
+    "PANDAS_FUTURE_INFER_STRING": "1",
+    "PYTHONHASHSEED": "7",
+    "PYTHONSAFEPATH": "1",
+    "SOURCE_DATE_EPOCH": "0",
+    "TF_ENABLE_ONEDNN_OPTS": "0",
+    "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
+    "XLA_FLAGS": "--no_such_flag",
+}
+HOSTILE_FILES = {
+    ".keras/keras.json": '{"floatx": "float64", "backend": "jax", "epsilon": 0.1,'
+    ' "image_data_format": "channels_first"}',
+    ".config/matplotlib/matplotlibrc": "text.usetex: True\nsavefig.transparent: True\n",
+}
+MATPLOTLIBRC = "svg.fonttype: none\nfont.size: 20\naxes.titlesize: 30\nbackend: module://nowhere\n"
+
+
+def install_font_named_arial(home: Path) -> None:
+    """Install a font with other letters under the name that seaborn looks for first."""
+    font = TTFont(Path(matplotlib.get_data_path(), "fonts", "ttf", "STIXGeneral.ttf"))
+    for record in font["name"].names:
+        if record.nameID in (1, 4, 16):
+            record.string = "Arial"
+    (home / ".fonts").mkdir()
+    font.save(home / ".fonts" / "arial.ttf")
+
+
+def test_settings_of_the_user_change_no_byte(project: Project, tmp_path: Path) -> None:
+    """Weights, results and report, by either engine, under settings that would change them."""
+    home = tmp_path / "home"
+    for name, text in HOSTILE_FILES.items():
+        (home / name).parent.mkdir(parents=True)
+        (home / name).write_text(text)
+    install_font_named_arial(home)
+    (project.folder / "matplotlibrc").write_text(MATPLOTLIBRC)
+    lock = project.folder / "dvc.lock"
+    recorded = lock.read_bytes()
+    hostile = HOSTILE_VARIABLES | {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache")}
+    lock.unlink()
+    shutil.rmtree(project.folder / ".dvc" / "cache" / "runs")
+    done = project.snakemake(**hostile)
+    assert {"train@baseline-0", "evaluate@regularized-0", "report"} <= executed_stages(done)
+    assert lock.read_bytes() == recorded
+    stage = "train@regularized-0"
+    command = ("dvc", "repro", "--force", "--single-item", stage)
+    done = project.run(*command, check=True, **hostile).stdout
+    assert executed_stages(done) == {stage}
+    assert lock.read_bytes() == recorded
 
 
 def test_with_files_that_only_the_user_can_read(stub_project: Project) -> None:

@@ -4,7 +4,7 @@ Run by `make check`; exits with status 1 if something disagrees. DVC is called d
 through the bridge that tells Snakemake which stages are stale, so that a bug in the bridge shows.
 """
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import argparse

@@ -1,6 +1,6 @@
 """Stage corruptions: corrupt the first test images in twelve ways, the same for every model."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from overfitting.common import datasets, params

@@ -1,6 +1,6 @@
 """Stage download: get the four raw files of Fashion-MNIST, decompressed and verified."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from overfitting.common import params

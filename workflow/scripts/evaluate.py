@@ -1,6 +1,6 @@
 """Stage evaluate: measure one model, trained with one seed, in inference mode."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from functools import partial

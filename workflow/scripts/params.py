@@ -5,7 +5,7 @@ stage depends on the whole file. No other stage depends on this one, so an edit 
 only those other stages stale that read an edited key.
 """
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from overfitting.common import params

@@ -1,6 +1,6 @@
 """Stage report: the results of all runs as tables and figures, and as Markdown and HTML pages."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import json

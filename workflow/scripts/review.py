@@ -6,7 +6,7 @@ DVC's cache. Results of the other commit that are not in the cache are fetched f
 remote, if there is one, into a temporary folder.
 """
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import argparse

@@ -1,6 +1,6 @@
 """Write the JSON Schema of params.yaml, with which editors complete and check its keys."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import json

@@ -1,6 +1,6 @@
 """Stage subset: select the first training and test images, and keep the whole test set too."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from pathlib import Path

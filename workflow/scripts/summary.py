@@ -1,6 +1,6 @@
 """Print the gap table and the path of the report; the last step of `make`."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import argparse

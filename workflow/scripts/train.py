@@ -1,6 +1,6 @@
 """Stage train: train one model with one seed; write its weights and its training history."""
 
-import overfitting.common.check_environment  # noqa: F401
+import overfitting.common.environment  # noqa: F401
 
 # isort: split
 from dataclasses import asdict

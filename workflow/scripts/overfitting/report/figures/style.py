@@ -15,6 +15,7 @@ mpl.use("svg")  # works without a display
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
 from seaborn.utils import relative_luminance
 
 from overfitting.common.files import atomic_write
@@ -26,7 +27,12 @@ LEGEND_HANDLE_LENGTH = 3.5
 LINE_STYLES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
-sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
+mpl.rcdefaults()  # whatever a matplotlibrc says, in the home folder or in the checkout
+sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", font="DejaVu Sans")
+# The fonts that matplotlib brings along, and none that happens to be installed.
+fontManager.ttflist = [
+    font for font in fontManager.ttflist if Path(font.fname).is_relative_to(mpl.get_data_path())
+]
 mpl.rcParams["svg.hashsalt"] = "overfitting"  # without it, the ids in the SVG would be random
 mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
 
