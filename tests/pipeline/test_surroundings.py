@@ -1,6 +1,7 @@
 """The pipeline and the Makefile in unusual environments."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -222,6 +223,42 @@ def test_make_accepts_a_venv_without_pip(stub_project: Project) -> None:
     assert done.stdout.splitlines()[0] == (
         "error: .venv has Python 3.9.1, not 3.11 to 3.13; remove it: rm -r .venv"
     )
+
+
+@pytest.mark.parametrize(
+    ("pip_config", "uv_status", "installers"),
+    [
+        ("", 0, ["uv"]),
+        ("", 2, ["uv", "pip"]),
+        ("global.index-url='https://mirror.example/simple'", 0, ["pip"]),
+    ],
+    ids=["uv", "uv fails", "pip is configured"],
+)
+def test_make_installs_with_uv_unless_pip_has_a_configuration(
+    stub_project: Project, pip_config: str, uv_status: int, installers: list[str]
+) -> None:
+    """As uv does not read it. Python and uv are stand-ins that log their arguments."""
+    programs = stub_project.folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    python = f"""case "$*" in
+        "-m pip config list") echo "{pip_config}";;
+        *"-r /dev/stdin") cat > bootstrapped;;
+        *"pip install"*) echo "pip $*" >> calls;;
+    esac"""
+    uv = f'echo "uv $*" >> calls; exit {uv_status}'
+    for name, script in (("python", python), ("uv", uv)):
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    done = make(stub_project, ".venv/installed")
+    assert done.returncode == 0, done.stdout
+    calls = (stub_project.folder / "calls").read_text().splitlines()
+    assert [call.split()[0] for call in calls] == installers
+    assert all(call.endswith("--require-hashes -r requirements.txt") for call in calls)
+    bootstrapped = stub_project.folder / "bootstrapped"
+    assert bootstrapped.exists() == ("uv" in installers)
+    if bootstrapped.exists():
+        pin_with_hashes = r"uv==\S+( \\\n    --hash=sha256:[0-9a-f]{64})+\n"
+        assert re.fullmatch(pin_with_hashes, bootstrapped.read_text())
 
 
 def test_git_does_not_convert_line_endings(stub_project: Project, tmp_path: Path) -> None:
