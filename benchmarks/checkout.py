@@ -1,16 +1,16 @@
-"""A copy of this project in which a command is run and timed as a user would type it."""
+"""A folder in which commands are run and timed as a user would type them."""
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
+from operator import getitem
 from pathlib import Path
-from typing import Any
 
 import ruamel.yaml
 
@@ -18,9 +18,13 @@ from overfitting.common.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 
+Measured = Iterator[tuple[str, Mapping[str, float | str]]]
+"""Cases, and the figures of each: numbers, or what was found in words."""
+Measure = Callable[[], Measured]
+
 
 class Checkout:
-    """A folder with this project, and what the last command in it printed."""
+    """A folder with a project, and what the last command in it printed."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -29,21 +33,21 @@ class Checkout:
 
     @classmethod
     def finished(cls, folder: Path) -> "Checkout":
-        """Clone the last commit and bring it up to date, with the help of this folder's cache.
+        """Clone the last commit of this project and bring it up to date, helped by its cache.
 
-        Without tests of robustness: what is measured is the lesson's own work.
+        Without tests of robustness: what most sections measure is the lesson's own work.
         """
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
         checkout = cls(folder)
         if (cache := ROOT / ".dvc" / "cache").exists():
             shutil.copytree(cache, folder / ".dvc" / "cache")
-            checkout.run("dvc", "checkout", "--quiet", "--allow-missing")
+            checkout.timed("dvc", "checkout", "--quiet", "--allow-missing")
         (folder / ".venv").symlink_to(Path(sys.prefix))
         for lock in folder.glob("requirements*.txt"):
             os.utime(lock, (0, 0))  # `make` installs where a lock is newer than .venv
-        checkout.edit(lambda params: params["robustness"].update(test_size=0))
+        checkout.edit({"robustness.test_size": 0})
         print("bringing a clone up to date; without `make` before, this trains all models")
-        checkout.run("snakemake", "--cores", "4")
+        checkout.timed("snakemake", "--cores", "4")
         return checkout
 
     @contextmanager
@@ -56,43 +60,41 @@ class Checkout:
 
     @contextmanager
     def with_raw_files_only(
-        self, seeds: list[int], epochs: int | None = None, n_corrupted: int = 0
+        self, changes: Mapping[str, object] | None = None
     ) -> Iterator["Checkout"]:
-        """Give a copy in which the data are downloaded and nothing else was ever run."""
+        """Give a copy in which the data are downloaded and nothing else was ever run.
+
+        Its params are those of the last commit, but for `changes`.
+        """
         with self.copied() as checkout:
+            checkout.timed("git", "checkout", "--quiet", "params.yaml")
+            checkout.edit(changes or {})
             for made in ("models", "results", "data/subset", ".snakemake", ".dvc/cache/runs"):
                 shutil.rmtree(checkout.folder / made)
             for made in ("dvc.lock", "data/corrupted.npz"):
                 (checkout.folder / made).unlink()
-            checkout.edit(lambda params: params.update(seeds=seeds))
-            checkout.edit(lambda params: params["robustness"].update(test_size=n_corrupted))
-            if epochs:
-                checkout.edit(lambda params: params["training"].update(epochs=epochs))
             for stage in ("params", "download"):
-                checkout.run("dvc", "repro", "--quiet", "--single-item", stage)
+                checkout.timed("dvc", "repro", "--quiet", "--single-item", stage)
             yield checkout
 
-    def edit(self, change: Callable[[Any], None]) -> None:
-        """Edit params.yaml by a function that changes its contents."""
+    def edit(self, changes: Mapping[str, object]) -> None:
+        """Set values in params.yaml, by their keys, such as `training.epochs`."""
         yaml, path = ruamel.yaml.YAML(), self.folder / "params.yaml"
         params = yaml.load(path)
-        change(params)
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            reduce(getitem, parents, params)[last] = value
         yaml.dump(params, path)
 
-    def run(self, *command: str, **environment: str) -> None:
-        """Run a command; keep the lines it prints, with the time of each.
-
-        Raises:
-            UserError: it failed.
-        """
-        self.timed(*command, **environment)
-
     def timed(self, *command: str, **environment: str) -> dict[str, float]:
-        """Run a command and return what it took.
+        """Run a command, keep the lines it prints with the time of each, return what it took.
 
         Returns:
             `wall` and `cpu` in seconds, `peak` in MiB: the memory of the largest process, but
             never less than this one has, which a command inherits for a moment.
+
+        Raises:
+            UserError: it failed.
         """
         begun = time.perf_counter()
         process = subprocess.Popen(
@@ -122,11 +124,6 @@ class Checkout:
     def when(self, text: str) -> list[float]:
         """When the last command printed lines with a text, in seconds since its start."""
         return [seconds for seconds, line in self.lines if text in line]
-
-    def run_json(self, *command: str, **environment: str) -> dict[str, float]:
-        """Run a command and return the JSON in the last line that it prints."""
-        self.run(*command, **environment)
-        return json.loads(self.lines[-1][1])
 
     def environment(self) -> dict[str, str]:
         """The environment of a user who has activated .venv."""

@@ -1,4 +1,4 @@
-"""What the figures were measured on and with, as rows of the results."""
+"""What the figures were measured on and with."""
 
 import os
 import platform
@@ -11,12 +11,9 @@ import psutil
 PACKAGES = ["tensorflow", "keras", "numpy", "dvc", "snakemake", "torch"]
 
 
-def rows(section: str, rounds: int, earlier: list[dict[str, str]]) -> list[dict[str, object]]:
-    """Return a row per fact about this machine and the versions installed on it.
-
-    Where rounds are added to `earlier` ones, a fact that has changed since has both values.
-    """
-    facts: dict[str, object] = {
+def facts(rounds: int) -> dict[str, object]:
+    """Return the facts about this machine and the versions installed on it, by name."""
+    return {
         "date": time.strftime("%Y-%m-%d"),
         "rounds": rounds,
         "processor": processor(),
@@ -24,21 +21,14 @@ def rows(section: str, rounds: int, earlier: list[dict[str, str]]) -> list[dict[
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "load before": f"{os.getloadavg()[0]:.1f}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-    }
-    for package in PACKAGES:
-        try:
-            facts[package] = version(package)
-        except PackageNotFoundError:
-            facts[package] = "not installed"
-    for row in earlier:
-        if row["case"] == "machine" and row["figure"] != "rounds":
-            fact = row["figure"]
-            values = [*row["value"].split("; "), str(facts[fact])]
-            facts[fact] = "; ".join(dict.fromkeys(values))
-    return [
-        {"section": section, "case": "machine", "round": "", "figure": fact, "value": value}
-        for fact, value in facts.items()
-    ]
+    } | {package: installed(package) for package in PACKAGES}
+
+
+def installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def processor() -> str:

@@ -1,25 +1,25 @@
 """The computations of the benchmark, its results page and how it runs rounds."""
 
 import csv
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
-import psutil
+import pandas as pd
 import pytest
 from support.project import ROOT
 
+import alone
 import checkout
 import machine
 import page
 import run
-import training_alone
 from overfitting.common.errors import UserError
 
 RESULTS = ROOT / "benchmarks" / "results.csv"
+Figures = dict[tuple[str, str, str], list[float]]
 
 
-def write_results(path: Path, figures: dict[tuple[str, str, str], list[float]]) -> Path:
+def write_results(path: Path, figures: Figures) -> Path:
     """Write results: a value per round for each section, case and figure; return the path."""
     rows = [
         [*names, number, value]
@@ -33,15 +33,39 @@ def write_results(path: Path, figures: dict[tuple[str, str, str], list[float]]) 
     return path
 
 
+def verdict(folder: Path, what: str, figures: Figures) -> list[str]:
+    """Return the row of a target as the page shows it, after its name."""
+    results = page.Results(write_results(folder / "results.csv", figures))
+    [row] = [cells for name, *cells in results.verdicts().rows if name == what]
+    return row
+
+
 def test_the_committed_page_matches_the_committed_results(tmp_path: Path) -> None:
     page.write(RESULTS, tmp_path)
-    for path in tmp_path.iterdir():
-        assert path.read_bytes() == (ROOT / "benchmarks" / path.name).read_bytes(), path.name
+    committed = ROOT / "benchmarks" / "results.md"
+    assert (tmp_path / "results.md").read_bytes() == committed.read_bytes()
 
 
-def test_every_target_is_evaluated() -> None:
-    rows = page.targets(page.Results(RESULTS)).splitlines()
-    assert sum(row.endswith(("| met |", "| **missed** |")) for row in rows) == 12
+def test_every_target_is_evaluated_once_it_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = page.Results(RESULTS)
+    measured = pd.Series([2.0, 2.0, 2.0])
+    monkeypatch.setattr(results, "of", lambda *names: measured)
+    rows = results.verdicts().rows
+    assert [row[0] for row in rows] == [name for name, *_ in results.targets()]
+    assert {row[-1] for row in rows} == {"met", "**missed**"}
+    monkeypatch.setattr(results, "of", lambda *names: measured[:0])
+    assert not results.verdicts().rows
+
+
+def test_a_section_is_shown_once_it_is_measured(tmp_path: Path) -> None:
+    figures: Figures = {("seeds", "machine", "rounds"): [1]}
+    page.write(write_results(tmp_path / "results.csv", figures), tmp_path)
+    assert "## Growth with the seeds" not in (tmp_path / "results.md").read_text()
+    figures[("seeds", "2", "wall")] = [3.0, 4.0, 5.5]
+    page.write(write_results(tmp_path / "results.csv", figures), tmp_path)
+    text = (tmp_path / "results.md").read_text()
+    assert "## Growth with the seeds" in text
+    assert "\n| 2 seeds | 4.00 (3.00–5.50) | – | – | – |\n" in text
 
 
 def test_an_incomplete_round_does_not_count(tmp_path: Path) -> None:
@@ -55,132 +79,115 @@ def test_an_incomplete_round_does_not_count(tmp_path: Path) -> None:
     )
     results = page.Results(path)
     assert results.rounds("seeds") == 2
-    assert results.values("seeds", "1", "wall").tolist() == [10.0, 11.0]
-
-
-def test_the_share_of_evenly_divided_work(tmp_path: Path) -> None:
-    path = write_results(
-        tmp_path / "results.csv",
-        {
-            ("whole", "machine", "cores"): [4],
-            ("whole", "pipeline", "cpu"): [200.0],
-            ("whole", "lesson", "wall"): [100.0],
-        },
-    )
-    assert page.evenly_divided(page.Results(path)) == pytest.approx([0.5])
+    assert results.of("seeds", "1").tolist() == [10.0, 11.0]
+    assert dict(zip(results.machines().header, *results.machines().rows, strict=True)) == {
+        "section": "seeds",
+        "rounds": "2",
+    }
 
 
 @pytest.mark.parametrize(
-    ("ours", "verdict"), [([44.0, 90.0, 45.0], "met"), ([46.0, 44.0, 90.0], "**missed**")]
+    ("ours", "expected"),
+    [
+        ([90.0, 180.0, 95.0], ["0.950 (0.900–1.80)", "≤ 1", "met"]),
+        ([101.0, 90.0, 180.0], ["1.01 (0.900–1.80)", "≤ 1", "**missed**"]),
+    ],
 )
 def test_a_target_is_evaluated_by_the_median_of_the_ratios(
-    tmp_path: Path, ours: list[float], verdict: str
+    tmp_path: Path, ours: list[float], expected: list[str]
 ) -> None:
-    results = page.Results(
-        write_results(
-            tmp_path / "results.csv",
-            {
-                ("whole", "pipeline", "wall"): ours,
-                ("whole", "lesson", "wall"): [100.0, 100.0, 100.0],
-            },
-        )
-    )
-    [row] = [line for line in page.targets(results).splitlines() if line.startswith("| whole job")]
-    assert row.endswith(f"| ≤ 0.45 | {verdict} |")
+    figures: Figures = {
+        ("whole", "pipeline", "wall"): ours,
+        ("whole", "lesson", "wall"): [100.0, 100.0, 100.0],
+    }
+    assert verdict(tmp_path, "the default job against the lesson's script", figures) == expected
+
+
+def test_parallel_efficiency_is_ideal_time_per_wall_time(tmp_path: Path) -> None:
+    figures: Figures = {
+        ("whole", "pipeline", "wall"): [250.0],
+        ("whole", "alone", "ideal"): [200.0],
+    }
+    what = "parallel efficiency of the default job"
+    assert verdict(tmp_path, what, figures) == ["0.800", "≥ 0.8", "met"]
+    figures[("whole", "pipeline", "wall")] = [251.0]
+    assert verdict(tmp_path, what, figures)[-1] == "**missed**"
 
 
 def test_a_higher_share_of_sgemm_is_better(tmp_path: Path) -> None:
-    seconds = training_alone.gflop_per_epoch() / 100  # at 100 GFLOP/s
-    results = page.Results(
-        write_results(
-            tmp_path / "results.csv",
-            {
-                ("training", "pipeline, baseline", "cpu"): [seconds],
-                ("training", "sgemm", "gflops"): [160.0],
-            },
-        )
-    )
-    assert page.sgemm_share(results) == pytest.approx([100 / 160])
-    assert "| 0.625 | ≥ 0.6 | met |" in page.targets(results)
+    figures: Figures = {
+        ("training", "pipeline, baseline", "cpu"): [alone.gflop_per_epoch() / 100],
+        ("training", "sgemm", "gflops"): [160.0],
+    }
+    what = "share of one core's sgemm speed, baseline"
+    assert verdict(tmp_path, what, figures) == ["0.625", "≥ 0.6", "met"]
 
 
-def test_flop_per_image_and_epoch() -> None:
-    """As counted by hand: 15.4 MFLOP per image in training, 200.5 GFLOP per epoch."""
-    in_training, in_validation = training_alone.flop_per_image()
-    assert in_validation == 2 * (194_688 + 2_230_272 + 204_800 + 1_280)
-    assert in_training == 3 * in_validation - 2 * 194_688
-    assert training_alone.gflop_per_epoch() == pytest.approx(200.5, abs=0.1)
+def test_gflop_per_epoch() -> None:
+    """As counted by hand: 4.86 MFLOP per image in validation, 14.2 in training."""
+    in_validation = 2 * (194_688 + 2_230_272 + 204_800 + 1_280)
+    in_training = 3 * in_validation - 2 * 194_688
+    counted = (12_000 * in_training + 3_000 * in_validation) / 1e9
+    assert alone.gflop_per_epoch() == pytest.approx(counted)
 
 
-def test_accuracies_agree_within_their_noise_or_half_a_point() -> None:
-    ours = np.array([0.870, 0.880, 0.875, 0.872, 0.878])
-    assert page.agree(ours, ours[::-1] - 0.0055)[-1] == "agree"  # the interval contains 0
-    exact = np.array([0.8750, 0.8751, 0.8749])
-    assert page.agree(exact, exact + 0.004)[-1] == "agree"  # significant, but small
-    cells = page.agree(exact, exact + 0.02)
-    assert cells[-1] == "**differ**"
-    assert cells[:3] == ["0.8750", "0.8950", "-0.0200"]
-    low, high = map(float, cells[3].split(" to "))
-    assert low < -0.02 < high < 0
-    # By hand: both have the standard deviation 0.0001, so the half-width is
-    # t(0.975, 4) · 0.0001 · √(2/3).
-    assert high - low == pytest.approx(2 * 2.776 * 0.0001 * (2 / 3) ** 0.5, abs=1e-4)
-    assert page.agree(exact[:1], exact[:1] + 0.02)[-1] == "undecided: one run each"
+def one_case(case: str, value: float = 0) -> checkout.Measured:
+    yield case, {"wall": value}
 
 
 def test_cases_take_turns_in_starting_a_round() -> None:
-    def measure(case: str) -> Callable[[], run.Figures]:
-        return lambda: iter([(case, {})])
-
-    orders = [
-        [case for case, _ in run.in_turn(number, [measure(case) for case in "abc"])]
-        for number in range(3)
-    ]
-    assert orders == [["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"]]
+    measures: list[checkout.Measure] = [partial(one_case, case) for case in "abc"]
+    orders = ["".join(case for case, _ in run.in_turn(number, measures)) for number in range(3)]
+    assert orders == ["abc", "bca", "cab"]
 
 
-def test_rounds_are_appended_to_earlier_complete_rounds(
+def test_a_section_measured_again_replaces_its_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = write_results(
         tmp_path / "results.csv",
-        {("idle", "dvc status", "wall"): [1.0, 2.0, 3.0], ("idle", "make", "wall"): [4.0, 5.0]},
+        {("idle", "make", "wall"): [1.0, 2.0, 3.0], ("seeds", "1", "wall"): [4.0]},
     )
-    monkeypatch.setattr(run, "RESULTS", results)
-    monkeypatch.setattr(page, "write", lambda *_: None)
-    monkeypatch.setattr(checkout.Checkout, "finished", lambda folder: None)
-    one_round = iter([("dvc status", {"wall": 6.0}), ("make", {"wall": 7.0})])
-    monkeypatch.setitem(run.SECTIONS, "idle", lambda finished, number: one_round)
 
-    run.main(["--only", "idle", "--rounds", "1", "--add"])
+    def measures(scratch: Path, number: int) -> list[checkout.Measure]:
+        return [partial(one_case, "make", 10.0 + number), partial(one_case, "dvc status", 1.0)]
+
+    monkeypatch.setattr(run, "RESULTS", results)
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setitem(run.SECTIONS, "idle", (measures, 2))
+
+    run.main(["--only", "idle"])
 
     measured = page.Results(results)
-    assert measured.values("idle", "dvc status", "wall").tolist() == [1.0, 2.0, 6.0]
-    assert measured.values("idle", "make", "wall").tolist() == [4.0, 5.0, 7.0]
-    about = measured.machine.set_index("figure")["value"]
-    assert about["rounds"] == "3"
+    assert measured.of("idle", "make").tolist() == [10.0, 11.0]
+    assert measured.of("seeds", "1").tolist() == [4.0]
+    assert (
+        "| `make` | 10.5 (10.0–11.0) | 10.5 (10.0–11.0) |" in (tmp_path / "results.md").read_text()
+    )
+    assert measured.machine.set_index("figure").loc["rounds", "value"] == "2"
 
 
-def test_facts_that_changed_between_rounds_are_both_listed() -> None:
-    earlier = [
-        {"case": "machine", "figure": "numpy", "value": "1.0"},
-        {"case": "machine", "figure": "cores", "value": str(psutil.cpu_count())},
-    ]
-    facts = {row["figure"]: row["value"] for row in machine.rows("idle", 3, earlier)}
-    assert facts["numpy"] == f"1.0; {np.__version__}"
-    assert facts["cores"] == str(psutil.cpu_count())
+def test_the_facts_name_the_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "PACKAGES", ["pandas", "no-such-package"])
+    facts = machine.facts(3)
+    assert facts["pandas"] == pd.__version__
+    assert facts["no-such-package"] == "not installed"
     assert facts["rounds"] == 3
 
 
-def test_a_timed_command_also_returns_its_output(tmp_path: Path) -> None:
+def test_a_timed_command_also_keeps_its_output(tmp_path: Path) -> None:
     folder = checkout.Checkout(tmp_path)
     figures = folder.timed("python", "-c", "x = b'x' * (400 * 2**20); print('a'); print('b')")
     assert folder.printed == "a\nb"
     assert figures["peak"] > 400
     assert 0 < figures["cpu"] <= figures["wall"] * 1.5
     with pytest.raises(UserError, match=r"python -c 1/0 failed:[\s\S]*ZeroDivisionError"):
-        folder.run("python", "-c", "1/0")
+        folder.timed("python", "-c", "1/0")
 
 
-def test_the_sections_are_described() -> None:
-    assert set(run.SECTIONS) == set(page.DESCRIBED) == set(page.TITLES)
+def test_params_are_edited_by_their_keys(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("a: {b: {c: 1, d: 2}}\ne: [3] # why\n")
+    checkout.Checkout(tmp_path).edit({"a.b.c": 5, "e": [6, 7]})
+    text = (tmp_path / "params.yaml").read_text()
+    assert text.startswith("a: {b: {c: 5, d: 2}}\ne:")
+    assert "6" in text
