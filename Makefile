@@ -57,7 +57,7 @@ soak: .venv/installed-for-development ## kill runs at random moments, do anythin
 	AGREEMENT=$(AGREEMENT) $(BIN)/pytest --capture no --numprocesses 0 --timeout 0 tests/pipeline/test_agreement.py
 
 bench: .venv/installed ## measure speed and memory; about three hours
-	PYTHONPATH=workflow/scripts $(BIN)/python benchmarks/run.py $(BENCH)
+	PYTHONPATH=workflow/scripts:tests $(BIN)/python benchmarks/run.py $(BENCH)
 
 verify: site-cache ## read every file that DVC keeps; name what is corrupt
 	@$(BRIDGE) verify

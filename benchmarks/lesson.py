@@ -6,11 +6,10 @@ The lesson's own code, but that the data come from files that are there already.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from tensorflow import keras
 from tensorflow.keras import layers, models
 
 
@@ -60,25 +59,12 @@ def load(raw: Path, part: str, size: int) -> tuple[np.ndarray, np.ndarray]:
     return scaled[..., np.newaxis], labels[:size]
 
 
-def train(
-    name: str,
-    x_train: np.ndarray,
-    y_train: np.ndarray,
-    epochs: int = 15,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
-) -> models.Sequential:
-    """Return the model of that name, trained as the lesson prints it."""
+def train(name: str, x_train: np.ndarray, y_train: np.ndarray, **changes: Any) -> models.Sequential:
+    """Return the model of that name, trained as the lesson prints it but for `changes`."""
     model = BUILD[name]()
     model.compile(optimizer="adam", loss="sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(
-        x_train,
-        y_train,
-        validation_split=0.2,
-        epochs=epochs,
-        batch_size=64,
-        verbose=2,
-        callbacks=list(callbacks),
-    )
+    options = {"validation_split": 0.2, "epochs": 15, "batch_size": 64, "verbose": 2}
+    model.fit(x_train, y_train, **options | changes)
     return model
 
 

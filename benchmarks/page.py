@@ -1,12 +1,10 @@
-"""From `results.csv` to `results.md`, by the template `results.md.j2`."""
+"""From `results.csv` to `results.md`: the template `results.md.j2` says what is compared."""
 
-import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 
-from alone import gflop_per_epoch
+from alone import GFLOP
 from overfitting.common.files import write_text
 from overfitting.report.pages import render
 from overfitting.report.tables import Table
@@ -53,12 +51,9 @@ class Results:
     def table(
         self, section: str, cases: dict[str, str], columns: dict[str, str], base: str = ""
     ) -> Table:
-        """Format a table, a row per case.
+        """Format a table: a row per case, a column per figure, each with its name or header.
 
-        Args:
-            cases: for each case, what the first column calls it.
-            columns: for each header, a figure.
-            base: a case; if given, the last column compares the first figure with that case's.
+        With the case `base`, a last column compares the first figure with that of this case.
         """
         rows = []
         for case, name in cases.items():
@@ -71,60 +66,28 @@ class Results:
 
     def machines(self) -> Table:
         """Format what each section was measured on."""
-        facts = list(self.machine["figure"].unique())
-        rows = []
-        for section, about in self.machine.groupby("section", sort=False):
-            by_fact = dict(zip(about["figure"], about["value"], strict=True))
-            by_fact["rounds"] = str(self.rounds(str(section)))  # fewer if it was interrupted
-            rows.append([str(section), *(by_fact.get(fact, "") for fact in facts)])
-        return Table(["section", *facts], rows)
+        names = self.machine["figure"].unique()
+        facts = self.machine.pivot(index="section", columns="figure", values="value")[names]
+        facts = facts.fillna("–").reset_index()
+        return Table(list(facts.columns), facts.to_numpy().tolist())
 
-    def targets(self) -> Iterator[tuple[str, pd.Series, str, float]]:
-        """Give what is aimed at: its name, values per round, and how their median is to compare."""
-        of = self.of
-        job, edit = of("whole", "pipeline"), of("edited", "snakemake --cores 4")
-        yield "the default job against the lesson's script", job / of("whole", "lesson"), "≤", 1
-        yield (
-            "parallel efficiency of the default job",
-            of("whole", "alone", "ideal") / job,
-            "≥",
-            0.8,
-        )
-        for model in ("baseline", "regularized"):
-            ours, theirs = (
-                of("training", f"{way}, {model}", "cpu") for way in ("pipeline", "PyTorch")
-            )
-            yield f"CPU time of an epoch against PyTorch, {model}", ours / theirs, "≤", 1
-        speed = gflop_per_epoch() / of("training", "pipeline, baseline", "cpu")
-        share = speed / of("training", "sgemm", "gflops")
-        yield "share of one core's sgemm speed, baseline", share, "≥", 0.6
-        eight = of("seeds", "8") / 8
-        yield "8 seeds against 1 seed, per seed", eight / of("seeds", "1"), "≤", 1
-        idle, status = of("idle", "snakemake --cores 4"), of("idle", "dvc status")
-        yield "nothing to do, `snakemake --cores 4` against `dvc status`", idle / status, "≤", 2
-        overhead = edit / of("edited", "snakemake --cores 4", "training") - 1
-        yield "a param edited, overhead beyond the retraining", overhead, "≤", 0.15
-        reading = of("idle", "make verify") / job.median()
-        yield "reading every file, `make verify`, against the default job", reading, "≤", 0.05
-        peak = of("whole", "pipeline", "peak")
-        yield "largest process of the default job, MiB", peak, "≤", 900
 
-    def verdicts(self) -> Table:
-        """Format the targets that were measured, each with its verdict."""
-        rows = []
-        for what, values, sign, limit in self.targets():
-            if len(values.dropna()):
-                met = values.median() >= limit if sign == "≥" else values.median() <= limit
-                verdict = "met" if met else "**missed**"
-                rows.append([what, spread(values), f"{sign} {limit:g}", verdict])
-        return Table(["what", "measured", "target", ""], rows)
+def verdicts(targets: list[tuple[str, pd.Series, str, float]]) -> Table:
+    """Format the targets that were measured: the median against the limit (≤ or ≥)."""
+    rows = []
+    for what, values, sign, limit in targets:
+        if len(values.dropna()):
+            met = values.median() >= limit if sign == "≥" else values.median() <= limit
+            verdict = "met" if met else "**missed**"
+            rows.append([what, spread(values), f"{sign} {limit:g}", verdict])
+    return Table(["what", "measured", "target", ""], rows)
 
 
 def write(results: Path, folder: Path) -> None:
     """Make `results.md` in `folder` from the figures in `results`."""
-    found = Results(results)
-    names = {"results": found, "spread": spread, "gflop": gflop_per_epoch()}
-    write_text(folder / "results.md", render(HERE / "results.md.j2", **names))
+    names = {"verdicts": verdicts, "spread": spread, "gflop": GFLOP}
+    text = render(HERE / "results.md.j2", results=Results(results), **names)
+    write_text(folder / "results.md", text)
 
 
 def spread(values: pd.Series) -> str:
@@ -137,5 +100,4 @@ def spread(values: pd.Series) -> str:
 
 
 def rounded(value: float) -> str:
-    digits = max(0, 2 - math.floor(math.log10(abs(value)))) if value else 0
-    return f"{value:.{digits}f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
