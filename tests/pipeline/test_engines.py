@@ -259,18 +259,16 @@ def test_make_check_lists_what_differs(project: Project) -> None:
 def test_make_check_detects_engines_that_disagree(stub_project: Project) -> None:
     """With a bug in the bridge: `make check` compares its plan with that of DVC itself."""
     bridge = stub_project.folder / "workflow" / "scripts" / "dvc_bridge" / "planner.py"
-    correct = "PlannedStage(inputs, stale)"
+    correct = "stale=is_stale"
     text = bridge.read_text()
     assert text.count(correct) == 1
-    incomplete = "PlannedStage(inputs, stale and stage.name != 'train@regularized-0')"
+    incomplete = f"{correct} and stage.addressing != 'train@regularized-0'"
     bridge.write_text(text.replace(correct, incomplete))
     set_dropout(stub_project, 0.45)
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert done.returncode == 1
     assert "DIFFERS  Snakemake and DVC: only DVC would run train@regularized-0\n" in done.stdout
-    bridge.write_text(
-        text.replace(correct, "PlannedStage(inputs, stale or stage.name == 'subset')")
-    )
+    bridge.write_text(text.replace(correct, f"{correct} or stage.addressing == 'subset'"))
     done = stub_project.run("python", "workflow/scripts/check.py", check=False)
     assert "DIFFERS  Snakemake and DVC: only Snakemake would run subset\n" in done.stdout
 

@@ -78,9 +78,11 @@ def remove_other_runs(declared: dict[str, Any]) -> None:
 
 
 def files_in(path: Path) -> Iterator[Path]:
-    """Yield the file at a path, or the files in the folder at a path, in order."""
-    paths = [path] if path.is_file() else sorted(path.rglob("*"))
-    yield from (p for p in paths if p.is_file() and not p.name.startswith(PARTIAL))
+    """Yield the file at a path, or the files in the folder at a path that DVC sees, in order."""
+    for file in [path] if path.is_file() else sorted(path.rglob("*")):
+        unseen = file.name.startswith(PARTIAL) or file.parent.name == "__pycache__"
+        if file.is_file() and not unseen:
+            yield file
 
 
 def interpolate(text: str, wildcards: dict[str, str]) -> str:

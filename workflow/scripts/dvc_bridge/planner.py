@@ -46,13 +46,14 @@ def make_plan(repo: Repo, all_pipelines: bool = False) -> Plan:
         inputs: dict[str, list[str]] = {needed.addressing: [] for needed in graph.successors(stage)}
         for out in outs_read(stage.deps, graph.successors(stage)):
             inputs[out.stage.addressing].append(os.path.relpath(out.fs_path))
-        if stage in changed or any(stages[address].stale for address in inputs):
+        is_stale = stage in changed or any(stages[address].stale for address in inputs)
+        if is_stale:
             stale.append(stage)
         stages[stage.addressing] = PlannedStage(
             group=_group(stage),
             message=stage.desc or f"Stage {stage.addressing}",
             inputs=inputs,
-            stale=stage in stale[-1:],
+            stale=is_stale,
             **asked_resources(stage.addressing, stage.meta),
         )
     previous = _previous_plan()
