@@ -15,8 +15,8 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
 	&& echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes
-# uv takes a third less time, but reads no configuration of pip's, which may name a mirror or a
-# certificate: pip installs where it has one, or where uv fails.
+# uv takes a third less time, but does not read pip's configuration, which may name a mirror or a
+# certificate. So pip is used where it is configured, and where uv fails.
 UV = pip_config="$$($(BIN)/python -m pip config list)" && test -z "$$pip_config" && \
 	sed -n '/^uv==/,/[^\]$$/p' requirements-dev.txt | $(PIP) -r /dev/stdin && \
 	$(BIN)/uv pip install -qq --python $(BIN)/python --require-hashes -r $<
@@ -26,7 +26,7 @@ INSTALL = @echo "installing the packages of $< into .venv (3 GB, minutes)"; { $(
 COMPILE := @echo "compiling the packages"; $(BIN)/python -m compileall -qq -j 0 .venv/lib || true
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url \
 	--quiet --custom-compile-command 'make lock'
-# Of lock $2, keep only what lock $1 has not, and have it include that one.
+# Remove from lock $2 what lock $1 contains, and let it include that lock instead.
 ADD = awk -v base=$1 'BEGIN { print "-r " base } NR == FNR { known[$$0]; next } \
 	/^[a-z0-9]/ { skip = $$0 in known } !skip' $1 $2 > $2.new && mv $2.new $2
 

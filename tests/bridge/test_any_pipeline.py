@@ -317,7 +317,7 @@ stages:
         ("{resources: 3}", "a: meta.snakemake.resources = 3: must be a mapping"),
         (
             "{resources: {gpu: [1]}}",
-            "a: meta.snakemake.resources.gpu = [1]: must be an integer or a text",
+            "a: meta.snakemake.resources.gpu = [1]: must be an integer or a string",
         ),
     ],
 )

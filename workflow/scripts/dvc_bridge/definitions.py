@@ -1,7 +1,7 @@
 """Stages as they are written in `dvc.yaml`: what Snakemake must know before DVC resolves them.
 
 The values of a `matrix` or a `foreach` become wildcards. What else DVC puts in place of `${…}` is
-known only when it resolves the file, which takes too long for every start of Snakemake.
+known only after DVC has resolved the file, which would take too long at every start of Snakemake.
 """
 
 import os
@@ -32,11 +32,7 @@ class Definition:
 
     @property
     def wildcards(self) -> dict[str, str]:
-        """A wildcard for each value of its `matrix` or `foreach`, by what `${…}` calls the value.
-
-        DVC calls a value of a `matrix` that is no scalar `name0`, `name1`, …, and so a wildcard
-        cannot stand for it in a path.
-        """
+        """The wildcard for each value of its `matrix` or `foreach`, by the name used in `${…}`."""
         if matrix := self.content.get("matrix"):
             return {f"item.{name}": name for name in matrix}
         if values := self.content.get("foreach"):
@@ -51,8 +47,8 @@ class Definition:
         return f"{self.group}@{values}" if values else self.group
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """What its `meta.snakemake` asks of Snakemake: `local`, `threads`, `resources`."""
+    def settings(self) -> dict[str, Any]:
+        """Its settings for Snakemake, below `meta.snakemake`: `local`, `threads`, `resources`."""
         return snakemake_meta(self._stage)
 
     def outs(self) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -111,14 +107,14 @@ def read_definitions(root: Path) -> dict[str, Definition]:
     return definitions
 
 
-def asked_resources(address: str, meta: Any) -> dict[str, Any]:
-    """Return the threads and resources that the `meta` of a stage asks Snakemake for.
+def requested_resources(address: str, meta: Any) -> dict[str, Any]:
+    """Return the threads and resources that a stage requests in its `meta.snakemake`.
 
     Raises:
         BridgeError: they are not what Snakemake takes.
     """
-    asked = snakemake_meta({"meta": meta})
-    threads, resources = asked.get("threads", 1), asked.get("resources", {})
+    settings = snakemake_meta({"meta": meta})
+    threads, resources = settings.get("threads", 1), settings.get("resources", {})
     if type(threads) is not int or threads < 1:
         raise BridgeError(f"{address}: meta.snakemake.threads = {threads!r}: must be 1 or more")
     if not isinstance(resources, dict):
@@ -127,7 +123,7 @@ def asked_resources(address: str, meta: Any) -> dict[str, Any]:
         if type(value) not in (int, str):
             raise BridgeError(
                 f"{address}: meta.snakemake.resources.{name} = {value!r}: must be an integer or "
-                "a text"
+                "a string"
             )
     return {"threads": threads, "resources": resources}
 

@@ -18,6 +18,7 @@ PLAN = Path(".snakemake", "dvc", "plan.json")
 MAX_FILE_NAME = 150
 """Bytes of the address in a file's name; most file systems allow 255 for the whole name."""
 PERIODIC = re.compile(r"(.+?)\1{15}$")
+"""Fewer repetitions than the 20 that Snakemake refuses."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class PlannedStage:
     threads: int = 1
     """How many threads its command uses."""
     resources: dict[str, int | str] = field(default_factory=dict)
-    """What else it asks Snakemake for, such as `mem_mb`."""
+    """Snakemake's resources that it requests, such as `mem_mb`."""
 
     def files(self) -> list[str]:
         """Return the outs of other stages that it reads."""
@@ -83,11 +84,11 @@ class Plan:
 
 
 def file_name(address: str) -> str:
-    """Return the name by which files that belong to one stage are called.
+    """Return the name, or relative path, of the files that belong to one stage.
 
-    It is the address where that can be the name of a file in a folder of others: without braces,
-    which Snakemake takes for wildcards, without slashes in the values of a matrix, not too long,
-    and without a repetition at the end, which Snakemake takes for an endless recursion.
+    It is the address of the stage, if possible. Braces, which Snakemake takes for wildcards, and
+    slashes in the values of a matrix are quoted. An address that is too long, or ends in many
+    repetitions, which Snakemake takes for an endless recursion, is cut off and gets a hash.
     """
     stage, at, values = address.partition("@")
     name = _quoted(stage, "{}%") + at + _quoted(values, "{}%/")

@@ -11,7 +11,7 @@ from dvc.repo.reproduce import get_active_graph, plan_repro
 from dvc.stage import PipelineStage, Stage
 
 from . import gitignore, patches
-from .definitions import asked_resources
+from .definitions import requested_resources
 from .errors import BridgeError
 from .lockfile import LockText
 from .plan import PIPELINE, Plan, PlannedStage
@@ -54,15 +54,13 @@ def make_plan(repo: Repo, all_pipelines: bool = False) -> Plan:
             message=stage.desc or f"Stage {stage.addressing}",
             inputs=inputs,
             stale=is_stale,
-            **asked_resources(stage.addressing, stage.meta),
+            **requested_resources(stage.addressing, stage.meta),
         )
     previous = _previous_plan()
-    return Plan(
-        stages,
-        lock_order(steps, previous.lock_order if previous else {}),
-        gitignore.lines_in_new_folders(repo, stale, previous.ignored if previous else {}),
-        machine(),
-    )
+    with dvc_errors_in_one_line():  # such as an out outside the Git repository
+        ignored = gitignore.lines_in_new_folders(repo, stale, previous.ignored if previous else {})
+    order = lock_order(steps, previous.lock_order if previous else {})
+    return Plan(stages, order, ignored, machine())
 
 
 def _group(stage: Stage) -> str:

@@ -61,7 +61,7 @@ class Bridge:
         # again: a fifth of the time in which Snakemake finds that there is nothing to do.
         gc.freeze()
         self._root = Path.cwd()
-        self._declared: dict[str, list[str]] = {}  # outs of each stage with a rule, as patterns
+        self._declared_outs: dict[str, list[str]] = {}  # of each stage with a rule, as patterns
         with _errors_in_one_line():
             require_project(self._root, pipeline=not all_pipelines)
             self._definitions = read_definitions(self._root)
@@ -74,19 +74,19 @@ class Bridge:
 
     @property
     def other_stages(self) -> list["OtherStages"]:
-        """The stages without a rule, in groups that need a rule each, so that each has its own
-        threads and resources: one for all stages that ask for nothing, and one for each other.
+        """The stages without a rule in the Snakefile, grouped by the rule that runs them.
+
+        Stages with `meta.snakemake` get a rule for each of their definitions, because threads and
+        resources belong to a rule. One rule runs all others.
         """
-        asking = [
-            definition
+        with_settings = [
+            OtherStages.of(definition)
             for group, definition in self._definitions.items()
-            if definition.asked and group not in self._declared
+            if definition.settings and group not in self._declared_outs
         ]
-        rest = "|".join(OtherStages.of(definition).pattern for definition in asking)
-        return [
-            OtherStages("other_stage", f"(?!(?:{rest})$).+" if rest else ".+", {}),
-            *map(OtherStages.of, asking),
-        ]
+        theirs = "|".join(stages.pattern for stages in with_settings)
+        rest = OtherStages("other_stage", f"(?!(?:{theirs})$).+" if theirs else ".+", {})
+        return [rest, *with_settings]
 
     def inputs(self, stage: "str | OtherStages") -> Callable[[Any], list[str]]:
         """Return the input function of a rule: stamps of the stages upstream, and their outs."""
@@ -110,7 +110,7 @@ class Bridge:
             return [touch(str(OTHERS / "{stage}"))]
         definition = self._definition(stage)
         outs = list(definition.outs())
-        self._declared[stage] = [path for path, _ in outs]
+        self._declared_outs[stage] = [path for path, _ in outs]
         stamp = touch(str(STAMPS / definition.address))
         return [stamp, *(_flagged(path, meta) for path, meta in outs)]
 
@@ -131,12 +131,12 @@ class Bridge:
 
     def resources(self, stage: "str | OtherStages") -> dict[str, Callable[[Any], int | str]]:
         """Return the resources of a rule: those in the `meta.snakemake` of its stage."""
-        asked = stage.asked if isinstance(stage, OtherStages) else self._definition(stage).asked
+        written = stage if isinstance(stage, OtherStages) else self._definition(stage)
 
         def amount(name: str) -> Callable[[Any], int | str]:
             return lambda wildcards: self._planned(stage, wildcards)[1].resources[name]
 
-        resources = asked.get("resources")  # checked when it is planned
+        resources = written.settings.get("resources")  # checked when the run is planned
         return {name: amount(name) for name in (resources if isinstance(resources, dict) else ())}
 
     def command(self) -> str:
@@ -147,8 +147,8 @@ class Bridge:
     @property
     def local_rules(self) -> list[str]:
         """The rules not to be submitted to a cluster: `local` in their `meta.snakemake`."""
-        own = [name for name in self._declared if self._definition(name).asked.get("local")]
-        others = [stages.rule for stages in self.other_stages if stages.asked.get("local")]
+        own = [name for name in self._declared_outs if self._definition(name).settings.get("local")]
+        others = [stages.rule for stages in self.other_stages if stages.settings.get("local")]
         return sorted([*own, *others])
 
     def provenance(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ class Bridge:
         self._workflow.dag_settings.rerun_triggers = {RerunTrigger.MTIME}
 
     def _stamp(self, plan: Plan, address: str) -> Path:
-        if plan.stages[address].group in self._declared:
+        if plan.stages[address].group in self._declared_outs:
             return STAMPS / address
         return OTHERS / file_name(address)
 
@@ -218,7 +218,7 @@ class Bridge:
     def _is_declared(self, address: str, path: str) -> bool:
         """Tell whether an out of a stage is among the outputs of its rule."""
         group = self._plan.stages[address].group
-        for pattern in self._declared.get(group, []):
+        for pattern in self._declared_outs.get(group, []):
             found = re.match(regex_from_filepattern(pattern), path)
             if found and self._definition(group).address.format(**found.groupdict()) == address:
                 return True
@@ -238,15 +238,15 @@ class OtherStages:
     """The name of the rule."""
     pattern: str
     """A regular expression for the wildcard."""
-    asked: dict[str, Any]
-    """The `meta.snakemake` of these stages."""
+    settings: dict[str, Any]
+    """What they have below `meta.snakemake`."""
 
     @classmethod
     def of(cls, definition: Definition) -> "OtherStages":
         """Return the stages of one definition."""
         group = definition.group
         rule = f"stage_{re.sub(r'[^A-Za-z0-9_]', '_', group)}"
-        return cls(rule, re.escape(file_name(group)) + "(?:@.*)?", definition.asked)
+        return cls(rule, re.escape(file_name(group)) + "(?:@.*)?", definition.settings)
 
 
 def _flagged(path: str, meta: dict[str, Any]) -> str:
