@@ -59,7 +59,7 @@ def test_file_times_mean_nothing(done: Toy) -> None:
     done.assert_up_to_date()
 
 
-def test_touch_makes_no_stale_stage_fresh(done: Toy) -> None:
+def test_touch_leaves_stale_stages_stale(done: Toy) -> None:
     done.write("params.yaml", FACTOR_8)
     lock = done.lock()
     done.run("snakemake", "--touch", "--cores", "1")

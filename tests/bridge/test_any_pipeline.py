@@ -192,7 +192,7 @@ def test_all_pipelines(tmp_path: Path) -> None:
     assert project.status() == {}
 
 
-def test_a_killed_run_ends_as_dvc_repro_also_in_folders_that_it_made(tmp_path: Path) -> None:
+def test_after_a_kill_new_folders_get_the_gitignore_of_dvc_repro(tmp_path: Path) -> None:
     graph = GRAPHS["folders that a run makes"]["dvc.yaml"]
     project = lay_out(tmp_path / "project", {"dvc.yaml": graph.replace("sleep 1", "sleep 60")})
     twin = lay_out(tmp_path / "twin", {"dvc.yaml": graph})
@@ -272,7 +272,7 @@ rule {stage}:
 """
 
 
-def test_rules_of_their_own_for_every_kind_of_stage(tmp_path: Path) -> None:
+def test_named_rules_for_every_kind_of_stage(tmp_path: Path) -> None:
     """Snakemake knows the outs whose paths are fixed by wildcards; DVC knows the others."""
     stages = """
 vars: [{folder: made}]

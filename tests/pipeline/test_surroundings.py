@@ -237,7 +237,7 @@ def test_make_accepts_a_venv_without_pip(stub_project: Project) -> None:
 def test_make_installs_with_uv_unless_pip_has_a_configuration(
     stub_project: Project, pip_config: str, uv_status: int, installers: list[str]
 ) -> None:
-    """As uv does not read it. Python and uv are stand-ins that log their arguments."""
+    """Because uv does not read pip's configuration. Python and uv are stubs that log arguments."""
     programs = stub_project.folder / ".venv" / "bin"
     programs.mkdir(parents=True)
     python = f"""case "$*" in

@@ -279,8 +279,8 @@ def test_verdicts_follow_from_the_results(tmp_path: Path, monkeypatch: pytest.Mo
             evaluation["test"]["accuracy"] = 0.8 + seed / 1000
             write_record(path, evaluation)
     markdown, _ = make_report(tmp_path, monkeypatch)
-    assert "that it overfits holds" in markdown
-    assert "that it is smaller holds" in markdown
+    assert "the claim that it overfits holds" in markdown
+    assert "the claim that it is smaller holds" in markdown
     for seed in range(3):
         folders = [tmp_path / "results" / model / str(seed) for model in MODELS[:2]]
         first, second = (folder / "evaluation.json" for folder in folders)

@@ -1,11 +1,11 @@
-"""Prepares the process of a script: the user's own settings do not count, packages are there.
+"""Removes the user's own settings of libraries, and checks that all packages are installed.
 
-Every script imports this module first: libraries read most settings when they are imported, and the
-other imports of a script would fail with a traceback where a package is missing.
+Every script imports this module first: libraries read most settings when they are imported, and
+without a package the script's other imports would fail with a traceback.
 
-Results must depend on `params.yaml`, the data and the code alone. But environment variables, and
-files in the home folder, can make Keras compute in other precision or stop after one epoch, and
-matplotlib draw in other fonts. DVC would record such results as those of the params.
+Results must depend on `params.yaml`, the data and the code alone. But environment variables and
+files in the home folder can make Keras compute with another precision or stop after one epoch, and
+matplotlib draw in other fonts; DVC would record the results as those of `params.yaml`.
 """
 
 import os
@@ -18,11 +18,11 @@ PREFIXES = (
     *("NPY_", "NUMPY_", "PANDAS_", "SCIPY_"),
     *("MATPLOTLIB", "MPL", "SEABORN_"),
 )
-"""How the variables begin that libraries read; all of them are removed."""
+"""Prefixes of the variables that libraries read. These variables are removed."""
 NAMES = {"NVIDIA_TF32_OVERRIDE", "SOURCE_DATE_EPOCH"}
-"""Others that change numbers or files."""
+"""Other variables that change results; they are removed, too."""
 KEPT = ("TF_CPP_", "TF_FORCE_GPU_ALLOW_GROWTH")
-"""Variables of TensorFlow that change only what it prints, and how it takes memory."""
+"""Variables that only change what TensorFlow prints and how it allocates memory; they are kept."""
 PACKAGES = ["jinja2", "keras", "markdown_it", "matplotlib", "mdit_py_plugins", "numpy", "pandas"]
 PACKAGES += ["pooch", "psutil", "pydantic", "requests", "ruamel", "scipy", "seaborn", "tensorflow"]
 

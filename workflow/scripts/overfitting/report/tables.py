@@ -193,7 +193,7 @@ def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
     sentences = [
         f"**{first}** has a gap of {points(gap.interval.estimate)} percentage points between the "
         f"accuracies on its training images and on new ones ({_interval(gap.interval)}, {seeds} "
-        f"seed{'' if seeds == 1 else 's'}): that it overfits {_verdict(gap.verdict)}."
+        f"seed{'' if seeds == 1 else 's'}): the claim that it overfits {_verdict(gap.verdict)}."
     ]
     if not findings_by_claim[2]:
         return sentences
@@ -204,23 +204,23 @@ def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
     robustness = findings_by_claim[4].get(model)
     row = {row["model"]: row for row in gaps.to_dict("records")}[model]
     sentences.append(
-        f"The gap of **{model}** is {points(row['gap'])} points, which is "
-        f"{points(-smaller_gap.interval.estimate)} against {first} "
-        f"({_interval(negated(smaller_gap.interval))}): that it is smaller "
-        f"{_verdict(smaller_gap.verdict)}; the lesson's way of taking it gives "
-        f"{points(row['lesson_gap'])}, as it leaves out {points(row['mode_bias'])} points of mode "
-        "bias."
+        f"The gap of **{model}** is {points(row['gap'])} points. Compared with {first}, it changes "
+        f"by {points(-smaller_gap.interval.estimate)} points "
+        f"({_interval(negated(smaller_gap.interval))}): the claim that it is smaller "
+        f"{_verdict(smaller_gap.verdict)}. With the training accuracy that Keras prints, which the "
+        f"lesson takes, the gap would be {points(row['lesson_gap'])}; the difference of "
+        f"{points(row['mode_bias'])} points is called mode bias below."
     )
     sentence = (
         f"Its test accuracy differs by {points(-accuracy_loss.interval.estimate)} points "
-        f"({_interval(negated(accuracy_loss.interval))}): that it is only a hair lower "
+        f"({_interval(negated(accuracy_loss.interval))}): the claim that it is only a hair lower "
         f"{_verdict(accuracy_loss.verdict)}"
     )
     if robustness:
         sentence += (
             f"; its accuracy on corruptions that neither met in training differs by "
             f"{points(robustness.interval.estimate)} points ({_interval(robustness.interval)}): "
-            f"that it degrades more gracefully {_verdict(robustness.verdict)}"
+            f"the claim that it degrades more gracefully {_verdict(robustness.verdict)}"
         )
     return [*sentences, f"{sentence}."]
 
