@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.project import Project
 
+from overfitting.analysis.predictions import ARRAYS
 from overfitting.common import datasets
 from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
@@ -23,8 +24,7 @@ def evaluation(finished_project: Project) -> dict[str, Any]:
 @pytest.fixture
 def predictions(finished_project: Project) -> dict[str, np.ndarray]:
     path = finished_project.folder / "results" / "regularized" / "0" / "predictions.npz"
-    names = ("probabilities", "labels", "shifted", "corrupted")
-    return dict(zip(names, datasets.load_examples(path, *names), strict=True))
+    return dict(zip(ARRAYS, datasets.load_examples(path, *ARRAYS), strict=True))
 
 
 def test_each_part_of_the_data_is_evaluated(
@@ -52,6 +52,26 @@ def test_metrics_match_the_saved_predictions(
         "ece": metrics.expected_calibration_error(probabilities, labels),
         "brier": metrics.brier(probabilities, labels),
     }
+
+
+def test_single_images_add_up_to_the_accuracies(
+    evaluation: dict[str, Any], predictions: dict[str, np.ndarray]
+) -> None:
+    assert predictions["validation"].shape == (30,)
+    assert predictions["whole_test"].shape == (60,)
+    for part in ("validation", "whole_test"):
+        assert predictions[part].mean() == pytest.approx(evaluation[part]["accuracy"])
+    correct = predictions["probabilities"].argmax(axis=1) == predictions["labels"]
+    assert np.array_equal(predictions["whole_test"][:50], correct)
+
+
+def test_train_mode_changes_the_accuracy_of_regularized_models_only(
+    finished_project: Project, evaluation: dict[str, Any]
+) -> None:
+    assert 0 <= evaluation["train_mode"]["accuracy"] <= 1
+    path = finished_project.folder / "results" / "baseline" / "0" / "evaluation.json"
+    baseline = json.loads(path.read_text())
+    assert baseline["train_mode"]["accuracy"] == baseline["train"]["accuracy"]
 
 
 def test_shifted_and_corrupted_images_come_from_the_test_set(

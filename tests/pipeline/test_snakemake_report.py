@@ -17,7 +17,7 @@ def test_snakemakes_report_has_categories_and_captions(project: Project) -> None
         text = archive.read(page).decode()
     for category in ("Gap", "Curves", "Claims", "Shift", "Calibration", "Errors"):
         assert category in text
-    assert "mode bias is the difference" in text
+    assert "(the running-average part)" in text
     commit = project.git("rev-parse", "--short", "HEAD").strip()
     assert f"made from commit {commit}" in text
     assert "train/regularized-0" in text

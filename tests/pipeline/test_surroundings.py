@@ -53,6 +53,7 @@ HOSTILE_VARIABLES = {
     "MPLBACKEND": "module://nowhere",
     "NPY_DISABLE_CPU_FEATURES": "AVX2 FMA3",
     "OMP_NUM_THREADS": "2",
+    "OPENBLAS_CORETYPE": "Prescott",
     "PANDAS_FUTURE_INFER_STRING": "1",
     "PYTHONHASHSEED": "7",
     "PYTHONSAFEPATH": "1",
@@ -100,6 +101,19 @@ def test_settings_of_the_user_change_no_byte(project: Project, tmp_path: Path) -
     done = project.run(*command, check=True, **hostile).stdout
     assert executed_stages(done) == {stage}
     assert lock.read_bytes() == recorded
+
+
+@pytest.mark.parametrize("command", [SNAKEMAKE, DVC], ids=["snakemake", "dvc"])
+def test_with_a_home_folder_in_which_nothing_can_be_written(
+    stub_project: Project, command: tuple[str, ...]
+) -> None:
+    """Not even by root, who may write into any folder that is only read-only."""
+    variables = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
+    settings = [f"{name}=/dev/null/{name}" for name in variables]
+    make_report_stale(stub_project)
+    done = stub_project.run("env", *settings, *command)
+    assert executed_stages(done.stdout) == {"report"}
+    stub_project.assert_up_to_date()
 
 
 def test_with_files_that_only_the_user_can_read(stub_project: Project) -> None:

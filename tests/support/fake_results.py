@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 import ruamel.yaml
 
-from overfitting.common import datasets
+from overfitting.common import datasets, params
 from overfitting.common.files import write_record
-from overfitting.common.yaml_files import load_yaml
 from overfitting.evaluation import metrics, robustness
 from overfitting.evaluation.corruptions import CORRUPTIONS, all_severities
 from support.project import ROOT
 
-TEST, TRAIN, N_CORRUPTED = 60, 80, 6
-MODELS = list(load_yaml(ROOT / "params.yaml")["models"])
+TEST, TRAIN, VALIDATION, N_CORRUPTED = 60, 80, 20, 6
+PARAMS = params.read(ROOT / "params.yaml")
+MODELS = list(PARAMS.models)
+CLASSES = PARAMS.data.classes
+SETTINGS = {name: model.model_dump(exclude={"training"}) for name, model in PARAMS.models.items()}
 
 
 def predictions(
@@ -44,13 +46,18 @@ def predictions(
         "labels": labels,
         "shifted": random.random((9, 9, n_corrupted)) < accuracy - 0.2,
         "corrupted": random.random((len(CORRUPTIONS), 5, n_corrupted)) < accuracy - 0.3,
+        "validation": random.random(VALIDATION) < accuracy,
+        "whole_test": np.append(
+            probabilities.argmax(axis=1) == labels, random.random(images) < accuracy
+        ),
     }
 
 
 def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTED) -> None:
     """Write the results of the stages `train` and `evaluate` for one run to `folder`."""
     random = np.random.default_rng([MODELS.index(model), seed])
-    augments = model not in ("baseline", "dropout_only", "batch_norm")
+    settings = SETTINGS[model]
+    augments = any(settings["augmentation"].values())
     accuracy = 0.85 + 0.01 * random.standard_normal()
     predicted = predictions(random, np.arange(TEST) % 10, accuracy, TEST, n_corrupted)
 
@@ -63,13 +70,12 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
         }
 
     evaluation = {
-        "augmentation": {"flip": "horizontal", "translation": 0.1}
-        if augments
-        else {"flip": None, "translation": 0.0},
+        "augmentation": settings["augmentation"],
         "train": part(TRAIN, 0.95 - 0.08 * augments + 0.01 * random.standard_normal()),
-        "validation": part(20, accuracy),
+        "train_mode": {"accuracy": 0.94 - 0.12 * augments + 0.01 * random.standard_normal()},
+        "validation": part(VALIDATION, predicted["validation"].mean()),
         "test": part(TEST, metrics.accuracy(predicted["probabilities"], predicted["labels"])),
-        "whole_test": part(2 * TEST, accuracy),
+        "whole_test": part(2 * TEST, predicted["whole_test"].mean()),
         "calibration": {
             "ece": metrics.expected_calibration_error(
                 predicted["probabilities"], predicted["labels"]
@@ -79,12 +85,7 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
         "robustness": robustness.summary(predicted["corrupted"]),
     }
     training = {
-        "model_settings": {
-            "augmentation": evaluation["augmentation"],
-            "dropout": {"conv": 0.25, "dense": 0.5},
-            "batch_norm": model == "batch_norm",
-            "early_stopping": None,
-        },
+        "model_settings": settings,
         "training": {
             "epochs": 3,
             "batch_size": 64,
@@ -133,6 +134,6 @@ def checkout(
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copytree(ROOT / "workflow" / "templates", folder / "workflow" / "templates")
     yaml = ruamel.yaml.YAML()
-    params = yaml.load(ROOT / "params.yaml")
-    params.update(compare=models, seeds=seeds)
-    yaml.dump(params, folder / "params.yaml")
+    edited = yaml.load(ROOT / "params.yaml")
+    edited.update(compare=models, seeds=seeds)
+    yaml.dump(edited, folder / "params.yaml")

@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
         from overfitting.training import determinism
 
     determinism.enable_determinism(arguments.seed)
-    predict = partial(inference.predict, inference.load(model, arguments.weights))
+    network = inference.load(model, arguments.weights)
+    predict = partial(inference.predict, network)
     measurements: dict[str, Any] = {"augmentation": model.augmentation.model_dump()}
     parts: dict[str, tuple[np.ndarray, np.ndarray]] = {
         "train": (images[:split], labels[:split]),
@@ -62,9 +63,11 @@ def main(argv: list[str]) -> None:
         "whole_test": (whole_images, whole_labels),
         "test": (test_images, test_labels),
     }
+    correct = {}
     for name, (part_images, part_labels) in parts.items():
         probabilities = predict(part_images)
         measurements[name] = scores(probabilities, part_labels)
+        correct[name] = probabilities.argmax(axis=1) == part_labels
         log.info("%s: accuracy %.4f", name, measurements[name]["accuracy"])
     measurements["calibration"] = {
         "ece": metrics.expected_calibration_error(probabilities, test_labels),
@@ -85,10 +88,20 @@ def main(argv: list[str]) -> None:
         labels=test_labels,
         shifted=when_shifted,
         corrupted=when_corrupted,
+        validation=correct["validation"],
+        whole_test=correct["whole_test"],
     )
     originals = images[:AUGMENTED_IMAGES]
     augmented = inference.augmented_images(model, originals, DRAWS)
     datasets.save_examples(arguments.augmented, images=originals, draws=augmented)
+    # Last, as it changes the moving averages of batch normalization.
+    batch_size = read_record(arguments.history)["training"]["batch_size"]
+    measurements["train_mode"] = {
+        "accuracy": inference.train_mode_accuracy(
+            network, images[:split], labels[:split], batch_size
+        )
+    }
+    log.info("train, in train mode: accuracy %.4f", measurements["train_mode"]["accuracy"])
     write_record(arguments.evaluation, measurements)
 
 

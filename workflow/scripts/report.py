@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from overfitting.analysis import claims, predictions, results
+from overfitting.analysis import claims, findings, lesson, models, predictions, results
+from overfitting.analysis import robustness_tables as robustness
 from overfitting.analysis.predictions import Predictions
 from overfitting.common import datasets, params
 from overfitting.common.arguments import ScriptArgumentParser
@@ -22,7 +23,7 @@ from overfitting.common.console import run_script, start_log
 from overfitting.common.files import write_text
 from overfitting.data import checksums
 from overfitting.evaluation.corruptions import CORRUPTIONS
-from overfitting.report import pages, tables
+from overfitting.report import pages, sentences, tables
 from overfitting.report.figures import images as image_figures
 from overfitting.report.figures import learning as learning_figures
 from overfitting.report.figures import predictions as prediction_figures
@@ -30,13 +31,14 @@ from overfitting.report.figures import robustness as robustness_figures
 from overfitting.report.figures import style
 
 N_DISAGREEMENTS = 12  # how many images on which the models disagree are shown
-IMAGE_SETS = ["train", "validation", "test", "whole_test"]
 SECTIONS = {  # by the number of a claim: link text and anchor of the section with its figure
-    1: ("the gap", "the-gap"),
-    2: ("the parts of the gap", "the-gap"),
-    3: ("errors by class", "errors"),
-    4: ("accuracy under shift", "shift"),
-    7: ("reliability", "calibration"),
+    "1": ("the gap", "the-gap"),
+    "2": ("the parts of the gap", "the-gap"),
+    "3": ("errors by class", "errors"),
+    "4": ("accuracy under shift", "shift"),
+    "7a": ("reliability", "calibration"),
+    "7b": ("the estimates of the accuracy", "calibration"),
+    "7c": ("the scores", "calibration"),
 }
 
 
@@ -44,18 +46,27 @@ SECTIONS = {  # by the number of a claim: link text and anchor of the section wi
 class Comparison:
     """The results of all runs and everything that is computed from them."""
 
+    data_name: str
+    classes: list[str]
     models: list[str]
     seeds: list[int]
+    reference: str | None
+    """The model without regularizers that the others are compared with; None if there is none."""
     runs: list[dict[str, Any]]
     predictions: dict[str, Predictions]
     by_run: pd.DataFrame
     gaps: pd.DataFrame
     curves: pd.DataFrame
-    claims: list[claims.Claim]
+    claims: list[findings.Claim]
     corruptions: pd.DataFrame
     corruption_errors: pd.DataFrame
     reliability: pd.DataFrame
     confusion_matrices: dict[str, np.ndarray]
+
+    @property
+    def compared_with(self) -> str:
+        """The model that tables and figures compare the others with: the first, if need be."""
+        return self.reference or self.models[0]
 
 
 def main(argv: list[str]) -> None:
@@ -70,7 +81,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse(argv)
     declared = params.stage_params("report")
     log = start_log("report")
-    comparison = compare(arguments.results, declared["compare"], declared["seeds"])
+    comparison = compare(arguments.results, declared)
     log.info("%d runs read and compared", len(comparison.runs))
     [test_images] = datasets.load_examples(arguments.test, "images")
     figures = {
@@ -104,26 +115,37 @@ def main(argv: list[str]) -> None:
     log.info("written to %s", arguments.reports / "report.html")
 
 
-def compare(folder: Path, models: list[str], seeds: list[int]) -> Comparison:
-    """Read the results of all runs and compare them."""
-    runs = results.load_runs(folder, models, seeds)
-    predicted = predictions.load(folder, models, seeds)
+def compare(folder: Path, declared: dict[str, Any]) -> Comparison:
+    """Read the results of all runs in a folder and compare them.
+
+    Args:
+        folder: with the results of all runs.
+        declared: the params of the stage, by key.
+    """
+    names, seeds = declared["compare"], declared["seeds"]
+    runs = results.load_runs(folder, names, seeds)
+    predicted = predictions.load(folder, names, seeds)
     augmentations = {run["model"]: run["augmentation"] for run in runs}
+    reported = {run["model"]: lesson.reported(run, declared["data.name"]) for run in runs}
+    reference = models.reference(runs)
     by_run = results.runs_table(runs)
-    corruptions = predictions.corruption_table(predicted, seeds, augmentations)
+    corruptions = robustness.corruption_table(predicted, seeds, augmentations)
     return Comparison(
-        models,
-        seeds,
-        runs,
-        predicted,
-        by_run,
-        results.gap_table(by_run),
-        results.curves_table(runs),
-        claims.evaluate(by_run, predicted, augmentations),
-        corruptions,
-        predictions.corruption_errors(corruptions),
-        predictions.reliability_table(predicted, seeds),
-        predictions.confusion_matrices(predicted),
+        data_name=declared["data.name"],
+        classes=declared["data.classes"],
+        models=names,
+        seeds=seeds,
+        reference=reference,
+        runs=runs,
+        predictions=predicted,
+        by_run=by_run,
+        gaps=results.gap_table(by_run, predicted, reported),
+        curves=results.curves_table(runs),
+        claims=claims.evaluate(runs, by_run, predicted),
+        corruptions=corruptions,
+        corruption_errors=robustness.corruption_errors(corruptions, reference or names[0]),
+        reliability=predictions.reliability_table(predicted, seeds),
+        confusion_matrices=predictions.confusion_matrices(predicted),
     )
 
 
@@ -132,10 +154,10 @@ def csv_tables(comparison: Comparison) -> dict[str, pd.DataFrame]:
     return {
         "gap": comparison.gaps,
         "curves": results.mean_curves(comparison.curves),
-        "claims": claims.table(comparison.claims),
+        "claims": findings.table(comparison.claims),
         "corruptions": comparison.corruptions,
         "reliability": comparison.reliability,
-        "confusion": predictions.confusion_table(comparison.confusion_matrices),
+        "confusion": predictions.confusion_table(comparison.confusion_matrices, comparison.classes),
     }
 
 
@@ -164,12 +186,14 @@ def figures_of_robustness(
         CORRUPTIONS, datasets.load_examples(corrupted, *CORRUPTIONS), strict=True
     )
     first = {name: np.stack([test_images[0], *images[:, 0]]) for name, images in corrupted_images}
-    maps = predictions.shift_maps(comparison.predictions)
+    maps = robustness.shift_maps(comparison.predictions)
     return {
-        "shift": partial(robustness_figures.shift_maps, maps),
+        "shift": partial(robustness_figures.shift_maps, maps, comparison.compared_with),
         "corruptions": partial(robustness_figures.corruption_curves, comparison.corruptions),
         "corruption_errors": partial(
-            robustness_figures.corruption_errors, comparison.corruption_errors
+            robustness_figures.corruption_errors,
+            comparison.corruption_errors,
+            comparison.compared_with,
         ),
         "corrupted": partial(image_figures.corrupted_pictures, first),
     }
@@ -183,17 +207,19 @@ def figures_of_predictions(comparison: Comparison, test_images: np.ndarray) -> F
             prediction_figures.reliability_diagrams, comparison.reliability, ece
         ),
         "confusion": partial(
-            prediction_figures.confusion_matrices, comparison.confusion_matrices, datasets.CLASSES
+            prediction_figures.confusion_matrices, comparison.confusion_matrices, comparison.classes
         ),
     }
     if len(comparison.models) == 1:
         return figures | placeholders(["classes", "disagreements"], "compare has one model")
-    changes = predictions.class_changes(comparison.predictions, comparison.seeds)
+    changes = predictions.class_changes(
+        comparison.predictions, comparison.seeds, comparison.classes, comparison.compared_with
+    )
     disagreements = predictions.largest_disagreements(
-        comparison.predictions, test_images, N_DISAGREEMENTS
+        comparison.predictions, test_images, comparison.classes, N_DISAGREEMENTS
     )
     return figures | {
-        "classes": partial(prediction_figures.class_changes, changes),
+        "classes": partial(prediction_figures.class_changes, changes, comparison.compared_with),
         "disagreements": partial(image_figures.disagreements, disagreements),
     }
 
@@ -206,7 +232,7 @@ def figures_of_training_images(
     images, labels = datasets.load_examples(train, "images", "labels")
     return {
         "augmentation": partial(image_figures.augmentation_grid, augmented),
-        "samples": partial(image_figures.samples, images, labels),
+        "samples": partial(image_figures.samples, images, labels, comparison.classes),
     }
 
 
@@ -223,24 +249,38 @@ def template_context(comparison: Comparison, data: dict[str, str]) -> dict[str, 
         data: by the name of each raw file, its SHA-256.
     """
     return {
+        "data_name": comparison.data_name,
         "models": comparison.models,
         "seeds": comparison.seeds,
-        "parts": {part: comparison.runs[0][part]["images"] for part in IMAGE_SETS},
+        "reference": comparison.reference,
+        "compared_with": comparison.compared_with,
+        "images": tables.image_counts(comparison.runs),
         "robustness_images": next(iter(comparison.predictions.values())).correct_shifted.shape[-1],
-        "answer": tables.answer(comparison.claims, comparison.gaps),
+        "summary": sentences.summary(comparison.claims, comparison.gaps),
         "claims": comparison.claims,
         "sections": SECTIONS,
         "findings": tables.findings,
-        "margin": f"{100 * claims.MARGIN:g} percentage point",
-        "suggestion": "baseline" if comparison.models == ["regularized"] else "regularized",
-        "val_loss": results.mean_val_loss(comparison.curves),
+        "details": tables.details,
+        "margin": f"{100 * findings.MARGIN:g} percentage point",
+        "validation_loss": sentences.validation_loss(results.lowest_val_loss(comparison.curves)),
+        "stops_early": [
+            run["model"]
+            for run in comparison.runs[:: len(comparison.seeds)]
+            if run["model_settings"]["early_stopping"]
+        ],
+        "training_differences": sentences.training_differences(
+            comparison.runs, comparison.reference
+        ),
+        "lesson_reports": comparison.gaps["reported_gap"].notna().any(),
         "tables": {
             "gap": tables.gap_table(comparison.gaps),
-            "corruptions": tables.corruptions(comparison.corruptions, comparison.corruption_errors),
+            "corruptions": tables.corruptions(
+                comparison.corruptions, comparison.corruption_errors, comparison.compared_with
+            ),
             "other_claims": tables.other_claims(comparison.models),
             "calibration": tables.calibration(comparison.gaps),
             "settings": tables.settings(comparison.runs),
-            "versions": tables.pairs(("computed with", "version"), comparison.runs[0]["versions"]),
+            "versions": tables.versions(comparison.runs),
             "data": tables.pairs(("raw file", "SHA-256"), data),
         },
     }

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import ruamel.yaml
 
 from overfitting.common.console import run_script
@@ -223,7 +224,7 @@ def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison]
     A model whose results are missing is listed with its means from reports/metrics.json.
 
     Returns:
-        The comparisons by model, and a note for each reason why results are missing.
+        The comparisons by model, with verdicts, and a note for each reason why results are missing.
     """
     models: dict[str, comparison.Comparison] = {}
     notes: dict[str, str] = {}
@@ -235,24 +236,35 @@ def compare(before: Side, after: Side) -> tuple[dict[str, comparison.Comparison]
             models[model] = comparison.from_metrics(
                 before.metrics.get(model, {}), after.metrics.get(model, {}), error.reason
             )
-    return models, list(notes.values())
+    return comparison.judge(models), list(notes.values())
 
 
-def runs_of(model: str, side: Side) -> dict[int, comparison.Run]:
-    """Read the runs of a model, by seed; none if this side does not have the model.
+def runs_of(model: str, side: Side) -> comparison.Runs | None:
+    """Read the runs of a model; None if this side does not have the model.
 
     Raises:
         MissingResultError: a result is corrupt or not on this machine.
     """
-    runs = {}
-    for seed, (evaluation, predictions) in side.results(model).items():
-        try:
-            metrics = read_record(evaluation)
-            probabilities, labels = load_examples(predictions, "probabilities", "labels")
-        except UserError as error:
-            raise MissingResultError(f"of {side.name}, {error}", "") from None
-        runs[seed] = comparison.Run(metrics, probabilities.argmax(axis=1) == labels, labels)
-    return runs
+    files = side.results(model)
+    if not files:
+        return None
+    seeds = sorted(files)
+    try:
+        evaluations = [read_record(files[seed][0]) for seed in seeds]
+        predictions = [
+            load_examples(files[seed][1], "probabilities", "labels", "corrupted") for seed in seeds
+        ]
+    except UserError as error:
+        raise MissingResultError(f"of {side.name}, {error}", "") from None
+    probabilities, labels, corrupted = zip(*predictions, strict=True)
+    return comparison.Runs(
+        seeds,
+        np.array([evaluation["train"]["accuracy"] for evaluation in evaluations]),
+        np.stack(probabilities),
+        labels[0],
+        np.stack(corrupted),
+        evaluations[0]["augmentation"],
+    )
 
 
 if __name__ == "__main__":

@@ -1,129 +1,203 @@
-"""Intervals and tests, checked on published examples and on examples calculated by hand."""
+"""Intervals and tests, checked on published examples, by hand, by simulation and by libraries."""
 
 import math
 
 import numpy as np
 import pytest
 import scipy.stats
+from statsmodels.stats import contingency_tables, multitest, weightstats
 
-from overfitting.analysis.statistics import mcnemar, paired_bootstrap, t_interval
-
-
-def right(share: float, *shape: int, seed: int = 0) -> np.ndarray:
-    """Whether images are classified correctly, at random, as 0 or 1."""
-    return (np.random.default_rng(seed).random(shape) < share).astype(float)
-
-
-def ones(count: int, of: int) -> np.ndarray:
-    """One seed: `count` ones, then zeros; `of` images in total."""
-    return (np.arange(of) < count).astype(float)[np.newaxis]
-
-
-def test_t_interval_on_a_published_example() -> None:
-    # Student's own first sample (1908): additional hours of sleep by hyoscyamine, ten patients.
-    sleep = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
-    low, high = t_interval(sleep)
-    assert (low, high) == pytest.approx((-0.5297804, 2.0297804), abs=1e-6)  # t.test of R
-    assert all(math.isnan(bound) for bound in t_interval(np.array([0.5])))
-
-
-def test_bootstrap_of_a_share_has_the_quantiles_of_the_binomial() -> None:
-    """The mean of 100 draws from 30 ones and 70 zeros is a binomial variable / 100."""
-    interval = paired_bootstrap(ones(30, 100), np.zeros((1, 100)), n_resamples=10_000)
-    assert interval == pytest.approx((0.30, 0.21, 0.39), abs=1e-12)
-    assert scipy.stats.binom.ppf([0.025, 0.975], 100, 0.3).tolist() == [21, 39]
-
-
-def test_all_seeds_share_the_resampled_images() -> None:
-    """Twenty identical seeds carry no more information about the images than one."""
-    interval = paired_bootstrap(
-        np.tile(ones(30, 100), (20, 1)), np.zeros((20, 100)), n_resamples=10_000
-    )
-    assert interval == pytest.approx((0.30, 0.21, 0.39), abs=1e-12)
-
-
-def test_seeds_are_resampled_too() -> None:
-    """One seed is all 0, one all 1: the means 0, 0.5, 1 have probabilities 1/4, 1/2, 1/4."""
-    first = np.repeat([[0.0], [1.0]], 50, axis=1)
-    assert paired_bootstrap(first, np.zeros((2, 50))) == (0.5, 0.0, 1.0)
-    assert paired_bootstrap(first, np.zeros((2, 50)), confidence=0.4) == (0.5, 0.5, 0.5)
-
-
-def test_bootstrap_agrees_with_scipy_on_one_seed() -> None:
-    first, second = np.random.default_rng(0).random((2, 1, 300))
-    interval = paired_bootstrap(first, second, n_resamples=10_000, confidence=0.9)
-    reference = scipy.stats.bootstrap(
-        (first[0], second[0]),
-        lambda first, second, axis: np.mean(first - second, axis=axis),
-        paired=True,
-        method="percentile",
-        confidence_level=0.9,
-        n_resamples=10_000,
-        rng=np.random.default_rng(1),
-    ).confidence_interval
-    assert interval.estimate == np.mean(first - second)
-    error = np.std(first - second) / math.sqrt(300)
-    # The standard error of a 5 % quantile of 10,000 values that are about normally distributed;
-    # the tolerance is four standard errors of the difference between two such quantiles.
-    quantile_error = math.sqrt(0.05 * 0.95 / 10_000) / scipy.stats.norm.pdf(1.645) * error
-    tolerance = 4 * math.sqrt(2) * quantile_error
-    assert (interval.low, interval.high) == pytest.approx(tuple(reference), abs=tolerance)
-
-
-def test_bootstrap_covers_the_true_value_in_about_95_percent_of_samples() -> None:
-    """Two models that agree on most images and differ by 0.05, on 200 samples of images."""
-    covered = 0
-    for number in range(200):
-        random = np.random.default_rng(number)
-        difference = random.choice([1.0, 0.0, -1.0], p=[0.15, 0.75, 0.10], size=(1, 200))
-        both = random.random((1, 200))  # cancelled by pairing
-        _, low, high = paired_bootstrap(both + difference, both, n_resamples=150, seed=number)
-        covered += low <= 0.05 <= high
-    assert 0.90 < covered / 200 < 0.99  # 95 %, with a standard error of 1.5 %
-
-
-def test_seeds_that_differ_make_the_interval_wider() -> None:
-    first, second = right(0.9, 1, 400), right(0.85, 1, 400, seed=1)
-    shift = np.linspace(-0.1, 0.1, 10)[:, np.newaxis]  # one per seed; 0 on average
-    alike = paired_bootstrap(np.tile(first, (10, 1)), np.tile(second, (10, 1)))
-    differing = paired_bootstrap(first + shift, np.tile(second, (10, 1)))
-    assert differing.estimate == pytest.approx(alike.estimate)
-    # The variance from the images and the variance of the mean of ten shifts add up.
-    variance = ((alike.high - alike.low) / 3.92) ** 2 + np.var(shift) / 10
-    expected = 3.92 * math.sqrt(variance)
-    assert expected > 1.2 * (alike.high - alike.low)
-    assert differing.high - differing.low == pytest.approx(expected, rel=0.1)
-
-
-def test_bootstrap_of_swapped_models_has_the_opposite_sign() -> None:
-    first, second = right(0.9, 3, 200), right(0.8, 3, 200, seed=1)
-    estimate, low, high = paired_bootstrap(first, second)
-    assert paired_bootstrap(second, first) == pytest.approx((-estimate, -high, -low))
-    assert low < estimate < high
-
-
-def test_bootstrap_is_deterministic_and_depends_on_its_seed() -> None:
-    first, second = np.random.default_rng(0).random((2, 3, 200))
-    assert paired_bootstrap(first, second) == paired_bootstrap(first, second)
-    assert paired_bootstrap(first, second) != paired_bootstrap(first, second, seed=1)
-
-
-def test_bootstrap_of_equal_models_is_zero() -> None:
-    both = right(0.9, 3, 100)
-    assert paired_bootstrap(both, both) == (0.0, 0.0, 0.0)
-    booleans = both.astype(bool)
-    assert paired_bootstrap(booleans, booleans) == (0.0, 0.0, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("first", "second"),
-    [((3, 100), (2, 100)), ((3, 100), (1, 100)), ((100,), (100,)), ((0, 100), (0, 100))],
+from overfitting.analysis import statistics
+from overfitting.analysis.statistics import (
+    Estimate,
+    difference_of_means,
+    holm,
+    mcnemar,
+    mean_over_images,
+    mean_over_seeds,
 )
-def test_bootstrap_rejects_arrays_that_are_not_paired(
-    first: tuple[int, ...], second: tuple[int, ...]
-) -> None:
-    with pytest.raises(ValueError, match="seeds×images"):
-        paired_bootstrap(np.zeros(first), np.zeros(second))
+
+# Student's first sample (1908): additional hours of sleep by two drugs, ten patients.
+SLEEP = np.array([0.7, -1.6, -0.2, -1.2, -0.1, 3.4, 3.7, 0.8, 0.0, 2.0])
+SLEEP_2 = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
+
+
+SIMULATIONS = 2000
+
+
+# Intervals
+
+
+def test_without_images_the_interval_is_students() -> None:
+    interval = mean_over_seeds(SLEEP).interval
+    assert interval == pytest.approx((0.75, -0.5297804, 2.0297804), abs=1e-6)  # t.test of R
+    low, high = weightstats.DescrStatsW(SLEEP).tconfint_mean()
+    assert (interval.low, interval.high) == pytest.approx((low, high))
+
+
+def test_with_one_seed_the_interval_is_that_over_the_images() -> None:
+    right = np.random.default_rng(0).random((1, 3000)) < 0.88
+    estimate = mean_over_images(right)
+    reference = scipy.stats.bootstrap(
+        (right[0],), np.mean, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    three_images = 3 / 3000  # a count is a whole number, and a resampled quantile is not exact
+    assert (estimate.interval.low, estimate.interval.high) == pytest.approx(
+        tuple(reference), abs=three_images
+    )
+    assert not estimate.has_spread
+
+
+def test_the_half_width_is_the_root_of_the_sum_of_squares() -> None:
+    values = np.array([[1, 1, 0, 1], [1, 0, 0, 0], [1, 1, 1, 1]])
+    t = scipy.stats.t.ppf(0.975, 2) * np.std([0.75, 0.25, 1.0], ddof=1) / math.sqrt(3)
+    i = 1.959964 * np.std([1, 2 / 3, 1 / 3, 2 / 3], ddof=1) / 2
+    estimate = mean_over_images(values)
+    assert estimate.value == pytest.approx(2 / 3)
+    assert estimate.half_width() == pytest.approx(math.sqrt(t**2 + i**2), rel=1e-6)
+
+
+def test_all_seeds_share_the_images() -> None:
+    """Twenty identical seeds carry no more information about the images than one."""
+    right = np.random.default_rng(0).random((1, 400)) < 0.9
+    alone, repeated = mean_over_images(right), mean_over_images(np.tile(right, (20, 1)))
+    assert repeated.half_width() == pytest.approx(alone.half_width())
+
+
+def test_intervals_stay_within_what_is_possible() -> None:
+    estimate = mean_over_seeds(np.array([-0.9, 0.7]), limits=(-1.0, 1.0))
+    assert estimate.half_width() > 10
+    assert estimate.interval == pytest.approx((-0.1, -1.0, 1.0))
+
+
+def test_one_seed_without_images_has_no_interval() -> None:
+    estimate, low, high = mean_over_seeds(np.array([0.5])).interval
+    assert estimate == 0.5
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_welchs_standard_error_with_the_degrees_of_freedom_of_the_smaller_side() -> None:
+    change = difference_of_means(SLEEP, SLEEP_2)
+    # √(3.2006 / 10 + 4.0090 / 10) = 0.8491; t(0.975, 9) = 2.2622
+    assert change.interval == pytest.approx((1.58, 1.58 - 1.9208, 1.58 + 1.9208), abs=2e-4)
+    test = scipy.stats.ttest_ind(SLEEP_2, SLEEP, equal_var=False)
+    assert change.value / change.seeds_error == pytest.approx(test.statistic)
+    assert difference_of_means(SLEEP[:3], SLEEP_2).degrees_of_freedom == 2
+    assert not difference_of_means(SLEEP[:1], SLEEP_2).has_spread
+
+
+def correct_predictions(
+    random: np.random.Generator, seeds: int, images: int, spread: float
+) -> np.ndarray:
+    """Simulate which images each seed classifies correctly: seeds×images.
+
+    An image is classified correctly if the sum of its ease, the skill of the seed, and noise that
+    differs by seed and image is positive. The ease matches the project's baseline.
+
+    Args:
+        random: the source of random numbers.
+        seeds: how many seeds.
+        images: how many test images.
+        spread: the standard deviation of the skill.
+    """
+    ease = random.normal(3.45, 2.75, images)
+    skill = random.normal(0, spread, (seeds, 1))
+    return ease + skill + random.normal(size=(seeds, images)) > 0
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.1, 0.5])  # of accuracies: 0.1, 0.7 and 3.4 points
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10, 20])
+def test_intervals_cover_the_true_value_in_94_to_99_5_percent(seeds: int, spread: float) -> None:
+    random = np.random.default_rng([seeds, round(1000 * spread)])
+    truth = scipy.stats.norm.cdf(3.45 / math.hypot(2.75, spread, 1))
+    covered = 0
+    for _ in range(SIMULATIONS):
+        _, low, high = mean_over_images(correct_predictions(random, seeds, 300, spread)).interval
+        covered += low <= truth <= high
+    assert 0.94 <= covered / SIMULATIONS <= 0.995
+
+
+def test_over_the_seeds_alone_the_interval_would_be_too_narrow() -> None:
+    random = np.random.default_rng(0)
+    truth = scipy.stats.norm.cdf(3.45 / math.hypot(2.75, 0.02, 1))
+    covered = 0
+    for _ in range(500):
+        by_seed = correct_predictions(random, 20, 300, 0.02).mean(axis=1)
+        _, low, high = mean_over_seeds(by_seed).interval
+        covered += low <= truth <= high
+    assert covered / 500 < 0.6
+
+
+# The bootstrap of what is no mean
+
+
+def test_bootstrap_of_a_mean_has_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 4000)
+    values = np.random.default_rng(0).normal(size=200)
+    error = statistics.bootstrap_error(lambda indices: float(values[indices].mean()), 200)
+    # The standard error of a standard deviation of 4,000 values is 1.1 %.
+    assert error == pytest.approx(statistics.images_error(values[np.newaxis]), rel=0.04)
+
+
+def test_bootstrap_of_two_samples_resamples_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(statistics, "RESAMPLES", 4000)
+    first, second = np.random.default_rng(0).normal(size=(2, 100))
+    error = statistics.bootstrap_error(
+        lambda left, right: float(first[left].mean() - second[right].mean()), 100, 100
+    )
+    both = math.hypot(*(statistics.images_error(each[np.newaxis]) for each in (first, second)))
+    assert error == pytest.approx(both, rel=0.04)
+
+
+def test_a_sample_of_one_image_is_not_resampled() -> None:
+    values = np.arange(10.0)
+    assert statistics.bootstrap_error(lambda left, right: values[left].mean(), 1, 10) == 0
+    assert statistics.bootstrap_error(lambda left: values[left].mean(), 1) == 0
+
+
+# p-values
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_without_images_the_p_value_is_that_of_the_t_test(sign: int) -> None:
+    differences = sign * (SLEEP_2 - SLEEP)
+    expected = scipy.stats.ttest_1samp(differences, 0).pvalue
+    assert mean_over_seeds(differences).p_value == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+def test_the_p_value_is_the_level_at_which_the_interval_reaches_zero(confidence: float) -> None:
+    spread = Estimate(0.0, 0.01, 2, 0.02)
+    at_edge = Estimate(spread.half_width(1 - confidence), 0.01, 2, 0.02)
+    assert at_edge.p_value == pytest.approx(1 - confidence)
+
+
+def test_extreme_p_values() -> None:
+    assert Estimate(0.0, 0.01, 4, 0.01).p_value == pytest.approx(1)
+    assert Estimate(1.0, 1e-6, 19, 1e-6).p_value == 1e-12
+    assert math.isnan(Estimate(1.0, float("nan"), 0, 0.01).p_value)  # one seed
+    assert math.isnan(Estimate(1.0, 0.0, 4, 0.01).p_value)  # all seeds alike
+
+
+def test_holm_agrees_with_statsmodels() -> None:
+    random = np.random.default_rng(0)
+    for count in (1, 2, 7, 20):
+        p_values = np.round(random.beta(0.4, 2, count), 2)  # with ties
+        expected = multitest.multipletests(p_values, method="holm")[1]
+        assert holm(p_values.tolist()) == pytest.approx(expected.tolist())
+
+
+def test_holm_ignores_what_was_not_tested() -> None:
+    nan = float("nan")
+    adjusted = holm([0.01, nan, 0.02])
+    assert adjusted[::2] == pytest.approx([0.02, 0.02])
+    assert math.isnan(adjusted[1])
+    assert holm([]) == []
+    assert all(math.isnan(value) for value in holm([nan, nan]))
+
+
+# McNemar's test
 
 
 def table(both: int, only_first: int, only_second: int, neither: int) -> np.ndarray:
@@ -138,6 +212,13 @@ def test_mcnemar_on_a_published_example() -> None:
     assert mcnemar(*table(21, 2, 9, 12)) == pytest.approx(0.06543, abs=5e-6)
     by_hand = 2 * sum(math.comb(11, k) for k in (0, 1, 2)) / 2**11
     assert mcnemar(*table(21, 2, 9, 12)) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("counts", [(21, 2, 9, 12), (5, 40, 3, 1), (100, 7, 7, 0)])
+def test_mcnemar_agrees_with_statsmodels(counts: tuple[int, int, int, int]) -> None:
+    both, only_first, only_second, neither = counts
+    expected = contingency_tables.mcnemar([[both, only_first], [only_second, neither]], exact=True)
+    assert mcnemar(*table(*counts)) == pytest.approx(expected.pvalue)
 
 
 def test_mcnemar_uses_discordant_pairs_only_and_is_two_sided() -> None:

@@ -394,7 +394,7 @@ DECLARED = {
     "corruptions": {"robustness.test_size"},
     "train": {"training", "models.regularized"},
     "evaluate": {"training.validation_split", "models.regularized"},
-    "report": {"compare", "seeds"},
+    "report": {"compare", "data.classes", "data.name", "seeds"},
 }
 
 

@@ -1,5 +1,6 @@
 """Sources of the raw files: how each kind of failure is handled, with a real web server."""
 
+import errno
 import gzip
 import hashlib
 import logging
@@ -14,13 +15,14 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from support.project import ROOT
 
 from overfitting.common.errors import UserError
-from overfitting.data import checksums, idx, sources
+from overfitting.data import checksums, idx, sources, unpacking
 
 LOG = logging.getLogger("a run")
 SMALL = 10_000  # bytes, in place of MAX_IDX_BYTES
@@ -193,6 +195,95 @@ def test_says_what_is_wrong_with_a_folder(tmp_path: Path, monkeypatch: pytest.Mo
     assert f"\n  {empty}: contains neither {IMAGES} nor {IMAGES}.gz\n" in message
 
 
+@pytest.mark.parametrize("name", ["mine", "costs 5$", "$HOME"])
+def test_says_what_a_variable_stands_for_and_which_name_is_nearly_right(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "image-idx3-ubyte.gz").write_bytes(b"")
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(folder))
+    message = refusal("$FASHION_MNIST_DIR", "${FASHION_MNIST_DIR}/labels", folder=tmp_path / "raw")
+    assert (
+        f"\n  $FASHION_MNIST_DIR ({folder}): contains neither {IMAGES} nor {IMAGES}.gz, but "
+        "image-idx3-ubyte.gz; if that is it, rename it\n"
+    ) in message
+    shown = f"${{FASHION_MNIST_DIR}}/labels ({folder}/labels)"
+    assert f"\n  {shown}: there is no such folder\n" in message
+
+
+def test_an_empty_variable_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FASHION_MNIST_DIR", "")
+    message = refusal("$FASHION_MNIST_DIR/sub", folder=tmp_path / "raw")
+    assert "$FASHION_MNIST_DIR/sub (/sub): that environment variable is not set" in message
+
+
+@pytest.mark.parametrize("broken", ["", ".gz"])
+def test_a_broken_file_beside_a_good_one_is_skipped(tmp_path: Path, broken: str) -> None:
+    source = folder_with(tmp_path / "both", compressed=not broken)
+    (source / f"{IMAGES}{broken}").write_bytes(b"\x1f\x8b broken")
+    fetch(source, folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+def test_each_file_comes_from_the_first_source_that_has_it(tmp_path: Path) -> None:
+    first, second = folder_with(tmp_path / "first"), folder_with(tmp_path / "second")
+    (first / IMAGES).write_bytes(b"broken")
+    (second / LABELS).unlink()
+    fetch(first, second, folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+def test_a_source_that_is_no_folder_is_skipped(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    message = refusal(tmp_path / "file", folder=tmp_path / "raw")
+    assert f"{tmp_path / 'file'}: cannot be read (Not a directory)" in message
+    fetch(tmp_path / "file", folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("call", ["iterdir", "open"])
+def test_a_source_that_may_not_be_read_is_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The permissions are simulated, as root may read everything."""
+    private, good = folder_with(tmp_path / "private"), folder_with(tmp_path / "good")
+    original = getattr(Path, call)
+
+    def denied(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.is_relative_to(private):
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, call, denied)
+    fetch(private, good, folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_without_the_bundle_of_certificates_the_next_source_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "missing.pem"))
+    https = "https://127.0.0.1:9/folder/"
+    fetch(https, folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+    assert_complete(tmp_path / "raw")
+    message = refusal(https, folder=tmp_path / "again")
+    assert f"\n  {https}: cannot be reached (Could not find a suitable TLS CA" in message
+
+
+def test_a_full_disk_ends_the_download(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another source would not help, so the error names the disk and not the sources."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sources.pooch, "retrieve", full)
+    with pytest.raises(OSError, match="No space left"):
+        fetch("http://127.0.0.1:9/", folder_with(tmp_path / "good"), folder=tmp_path / "raw")
+
+
 def test_the_next_source_adds_what_the_first_lacks(tmp_path: Path, site: Site) -> None:
     part = folder_with(tmp_path / "part", IMAGES)
     fetch(part, site.add(send), folder=tmp_path / "raw")
@@ -267,7 +358,7 @@ def test_a_broken_source_falls_back_to_the_next(
     broken, good = site.add(answer), site.add(send)
     assert f"\n  {broken}: {reason}" in refusal(broken, folder=tmp_path / "alone")
     if attempts:
-        assert site.requests == [f"/folder0/{IMAGES}.gz"] * attempts
+        assert site.requests.count(f"/folder0/{IMAGES}.gz") == attempts
         assert sleeps == list(range(1, attempts))
     fetch(broken, good, folder=tmp_path / "both")
     assert_complete(tmp_path / "both")
@@ -365,7 +456,7 @@ def test_a_gzip_bomb_is_stopped_in_little_memory(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bomb = gzip.compress(bytes(64 * 2**20), mtime=0)
-    monkeypatch.setattr(sources, "MAX_IDX_BYTES", 2**20)
+    monkeypatch.setattr(unpacking, "MAX_IDX_BYTES", 2**20)
     bombing = site.add(lambda handler, body: send(handler, bomb))
     tracemalloc.start()
     message = refusal(bombing, folder=tmp_path / "raw")
@@ -424,11 +515,12 @@ def test_every_flipped_or_missing_byte_is_detected(tmp_path: Path) -> None:
 def test_when_all_fail_each_is_listed_with_its_reason(
     tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("FASHION_MNIST_DIR", str(tmp_path / "nowhere"))
+    nowhere = tmp_path / "nowhere"
+    monkeypatch.setenv("FASHION_MNIST_DIR", str(nowhere))
     failing, lacking = site.add(error(500)), site.add(error(404))
     message = refusal("$FASHION_MNIST_DIR", failing, lacking, folder=tmp_path / "raw").splitlines()
     assert message[0] == f"no source has {IMAGES}, {LABELS}:"
-    assert message[1] == "  $FASHION_MNIST_DIR: there is no such folder"
+    assert message[1] == f"  $FASHION_MNIST_DIR ({nowhere}): there is no such folder"
     assert message[2].startswith(f"  {failing}: answered 500 ")
     assert message[3].startswith(f"  {lacking}: answered 404 ")
     assert "set FASHION_MNIST_DIR to that folder" in message[4]

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+import sklearn.calibration
+import sklearn.metrics
 
 from overfitting.evaluation import metrics
 
@@ -135,3 +137,85 @@ def test_corruption_error_is_a_ratio_of_sums() -> None:
     assert math.isnan(metrics.corruption_error(reference, np.zeros(2)))
     with pytest.raises(ValueError, match="shapes differ"):
         metrics.corruption_error(reference, np.array([0.1, 0.5, 0.6]))
+
+
+# Compared with other implementations
+
+
+def random_predictions(images: int = 500) -> tuple[np.ndarray, np.ndarray]:
+    """Random probabilities of ten classes, and labels that are mostly the most probable one."""
+    rng = np.random.default_rng(0)
+    probabilities = rng.dirichlet(np.full(10, 0.3), images)
+    labels = np.where(
+        rng.random(images) < 0.7, probabilities.argmax(axis=1), rng.integers(10, size=images)
+    )
+    return probabilities, labels
+
+
+def test_scores_agree_with_scikit_learn() -> None:
+    probabilities, labels = random_predictions()
+    predicted = probabilities.argmax(axis=1)
+    assert metrics.accuracy(probabilities, labels) == sklearn.metrics.accuracy_score(
+        labels, predicted
+    )
+    assert metrics.brier(probabilities, labels) == pytest.approx(
+        sklearn.metrics.brier_score_loss(labels, probabilities, scale_by_half=False)
+    )
+    clipped = np.clip(probabilities, 1e-7, 1)
+    assert metrics.cross_entropy(probabilities, labels) == pytest.approx(
+        sklearn.metrics.log_loss(labels, clipped / clipped.sum(axis=1, keepdims=True)), rel=1e-5
+    )
+    counts = metrics.confusion(probabilities, labels)
+    assert np.array_equal(counts, sklearn.metrics.confusion_matrix(labels, predicted))
+    assert metrics.per_class_accuracy(probabilities, labels) == pytest.approx(
+        sklearn.metrics.recall_score(labels, predicted, average=None)
+    )
+
+
+def test_reliability_agrees_with_scikit_learn() -> None:
+    probabilities, labels = random_predictions(600)  # 15 bins of 40
+    confidence, correct = metrics.confidence_and_correctness(probabilities, labels)
+    accuracy, mean_confidence = sklearn.calibration.calibration_curve(
+        correct, confidence, n_bins=15, strategy="quantile"
+    )
+    table = metrics.reliability(probabilities, labels)
+    assert table["confidence"].tolist() == pytest.approx(mean_confidence.tolist())
+    assert table["accuracy"].tolist() == pytest.approx(accuracy.tolist())
+
+
+def test_the_mean_per_image_is_the_score() -> None:
+    probabilities, labels = random_predictions()
+    for per_image, score in (
+        (metrics.cross_entropies, metrics.cross_entropy),
+        (metrics.brier_scores, metrics.brier),
+    ):
+        values = per_image(probabilities, labels)
+        assert values.shape == labels.shape
+        assert values.mean() == score(probabilities, labels)
+
+
+def test_debiased_calibration_error_by_hand() -> None:
+    confidence = np.array([0.6, 0.6, 0.6, 0.6, 0.9, 0.9, 0.9, 0.9])
+    correct = np.array([True, False, False, False, True, True, True, False])
+    first = (0.25 - 0.6) ** 2 - 0.25 * 0.75 / 3
+    second = (0.75 - 0.9) ** 2 - 0.75 * 0.25 / 3
+    assert metrics.debiased_calibration_error(confidence, correct, bins=2) == pytest.approx(
+        math.sqrt((first + second) / 2)
+    )
+    always_right = metrics.debiased_calibration_error(np.ones(4), np.ones(4, dtype=bool))
+    assert always_right == 0
+    with pytest.raises(ValueError, match="two images"):
+        metrics.debiased_calibration_error(np.ones(1), np.ones(1, dtype=bool))
+
+
+def test_the_debiased_square_of_a_calibrated_network_is_zero_on_average() -> None:
+    """The plain error of a perfectly calibrated network is not."""
+    rng = np.random.default_rng(0)
+    squares, plain = [], []
+    for _ in range(400):
+        confidence = rng.uniform(0.5, 1, 300)
+        c, a, n = metrics.binned(confidence, rng.random(300) < confidence, 15)
+        squares.append(np.average((a - c) ** 2 - a * (1 - a) / (n - 1), weights=n))
+        plain.append(np.average(np.abs(a - c), weights=n))
+    assert np.mean(squares) == pytest.approx(0, abs=4 * np.std(squares) / 20)
+    assert np.mean(plain) > 0.05

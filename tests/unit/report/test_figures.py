@@ -10,10 +10,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from support.fake_results import MODELS
+from support.fake_results import CLASSES, MODELS
 
 from overfitting.analysis.predictions import Disagreement
-from overfitting.common.datasets import CLASSES
 from overfitting.evaluation import corruptions
 from overfitting.report.figures import images as image_figures
 from overfitting.report.figures import learning as learning_figures
@@ -52,10 +51,12 @@ def runs_table(models: int, seeds: int) -> pd.DataFrame:
     table["lesson_gap"] = (
         0.066 - 0.1 * (table["model"] != "baseline") + 0.01 * random.random(len(table))
     )
-    table["mode_bias"] = (
-        0.01 + 0.05 * (table["model"] != "baseline") + 0.01 * random.random(len(table))
+    table["running_average_part"] = 0.01 + 0.01 * random.random(len(table))
+    table["train_mode_part"] = 0.05 * (table["model"] != "baseline") + 0.01 * random.random(
+        len(table)
     )
-    table["gap"] = table["lesson_gap"] + table["mode_bias"]
+    parts = ["lesson_gap", "running_average_part", "train_mode_part"]
+    table["gap"] = table[parts].sum(axis="columns")
     return table
 
 
@@ -157,9 +158,9 @@ def draw_all(models: int, seeds: int) -> dict[str, Figure]:
             "Accuracy on shifted test images",
             "Not measured: robustness.test_size is 0. Set it in params.yaml and run again.",
         ),
-        "shift_maps": robustness_figures.shift_maps(shift_grids(models)),
+        "shift_maps": robustness_figures.shift_maps(shift_grids(models), MODELS[0]),
         "corruption_curves": robustness_figures.corruption_curves(corruptions_table(models, seeds)),
-        "corruption_errors": robustness_figures.corruption_errors(errors_table(models)),
+        "corruption_errors": robustness_figures.corruption_errors(errors_table(models), MODELS[0]),
         "reliability": prediction_figures.reliability_diagrams(
             reliability_table(models, seeds), dict.fromkeys(MODELS, 0.0512)
         ),
@@ -167,12 +168,14 @@ def draw_all(models: int, seeds: int) -> dict[str, Figure]:
         "augmentation": image_figures.augmentation_grid(
             {model: (images[:3], np.stack([images[:3]] * 8, axis=1)) for model in augmented}
         ),
-        "samples": image_figures.samples(images, np.arange(20) % 10),
+        "samples": image_figures.samples(images, np.arange(20) % 10, CLASSES),
         "corrupted": image_figures.corrupted_pictures(dict.fromkeys(CORRUPTIONS, images[:6])),
         "disagreements": image_figures.disagreements(cases(models, seeds)),
     }
     if models > 1:
-        drawn["class_changes"] = prediction_figures.class_changes(changes_table(models, seeds))
+        drawn["class_changes"] = prediction_figures.class_changes(
+            changes_table(models, seeds), MODELS[0]
+        )
     return drawn
 
 
@@ -268,11 +271,12 @@ def test_curves_show_every_seed_faint_and_the_mean_strong() -> None:
     }  # can be told apart without colour
 
 
-def test_curves_mark_the_lowest_mean_validation_loss() -> None:
+def test_curves_mark_the_lowest_validation_loss_of_each_seed() -> None:
     table = curves_table(1, 2, epochs=3).assign(val_loss=[0.9, 0.1, 0.5, 0.9, 0.8, 0.2])
     loss: Any = learning_figures.curves(table).axes[1]
-    assert loss.lines[-1].get_xdata() == [3, 3]  # means: 0.9, 0.45, 0.35
-    assert loss.get_legend().get_texts()[0].get_text() == "lowest validation\nloss: epoch 3"
+    stars = loss.lines[-1]
+    assert (xs(stars), list(stars.get_ydata())) == ([2, 3], [0.1, 0.2])
+    assert loss.get_legend().get_texts()[0].get_text() == "lowest validation\nloss of each seed"
 
 
 def test_the_mean_ends_where_the_first_seed_ends() -> None:
@@ -284,16 +288,16 @@ def test_the_mean_ends_where_the_first_seed_ends() -> None:
 
 def test_gap_split_by_hand() -> None:
     rows = [
-        ("baseline", 0, 0.060, 0.010, 0.070),
-        ("baseline", 1, 0.080, 0.010, 0.090),
-        ("regularized", 0, -0.04, 0.045, 0.005),
-        ("regularized", 1, -0.04, 0.039, -0.001),
+        ("baseline", 0, 0.060, 0.008, 0.002, 0.070),
+        ("baseline", 1, 0.080, 0.010, 0.000, 0.090),
+        ("regularized", 0, -0.04, 0.020, 0.025, 0.005),
+        ("regularized", 1, -0.04, 0.020, 0.019, -0.001),
     ]
-    columns = ["model", "seed", "lesson_gap", "mode_bias", "gap"]
+    columns = ["model", "seed", *learning_figures.GAP_PARTS]
     axis = learning_figures.gap_split(pd.DataFrame(rows, columns=columns)).axes[0]
-    assert texts(axis) == ["+7.0", "−4.0", "+1.0", "+4.2", "+8.0", "+0.2"]
+    assert texts(axis) == ["+7.0", "−4.0", "+0.9", "+2.0", "+0.1", "+2.2", "+8.0", "+0.2"]
     bars: list[Any] = list(axis.patches)
-    assert [bar.get_width() for bar in bars] == pytest.approx([7, -4, 1, 4.2, 8, 0.2])
+    assert [bar.get_width() for bar in bars] == pytest.approx([7, -4, 0.9, 2, 0.1, 2.2, 8, 0.2])
     seeds = [line for line in axis.lines if line.get_alpha() == style.SEED_ALPHA]
     assert [xs(line) for line in seeds[:2]] == [[6, -4], [8, -4]]
     assert [label.get_text() for label in axis.get_yticklabels()] == ["baseline", "regularized"]
@@ -310,7 +314,7 @@ def test_shift_maps_by_hand() -> None:
     flat = np.full((9, 9), 0.5)
     shifted = flat.copy()
     shifted[0, 8] = 0.25  # four up and four to the right
-    figure = robustness_figures.shift_maps({"a": flat, "b": flat + 0.1, "c": shifted})
+    figure = robustness_figures.shift_maps({"a": flat, "b": flat + 0.1, "c": shifted}, "a")
     assert titles(figure) == [
         "a\naccuracy (%)",
         "b\naccuracy (%)",
@@ -342,9 +346,11 @@ def test_corruption_curves_by_hand() -> None:
     columns = ["model", "seed", "corruption", "severity", "accuracy", "matched"]
     figure = robustness_figures.corruption_curves(pd.DataFrame(rows, columns=columns))
     panels = {axis.get_title(): labelled(axis) for axis in figure.axes if axis.axison}
-    assert set(panels) == {"mean of all", "scale", "horizontal flip"}
+    assert list(panels) == ["mean of all", "mean of held-out", "scale", "horizontal flip"]
     assert list(panels["scale"]["a"].get_ydata()) == pytest.approx([0.9, 0.61])
     assert list(panels["mean of all"]["a"].get_ydata()) == pytest.approx([0.9, 0.51])
+    # Without horizontal_flip, which b has met.
+    assert list(panels["mean of held-out"]["a"].get_ydata()) == pytest.approx([0.9, 0.61])
     opened = [
         (panel, m) for panel, lines in panels.items() for m in lines if has_open_marker(lines[m])
     ]
@@ -361,7 +367,7 @@ def test_corruption_errors_by_hand() -> None:
         ("b", "mCE", 0.65, False),
     ]
     table = pd.DataFrame(rows, columns=["model", "corruption", "error", "matched"])
-    [axis] = robustness_figures.corruption_errors(table).axes
+    [axis] = robustness_figures.corruption_errors(table, "a").axes
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["scale", "horizontal flip", "mCE"]
     points = [line for line in axis.lines if line.get_marker() == labelled(axis)["b"].get_marker()]
@@ -403,12 +409,29 @@ def test_class_changes_by_hand() -> None:
         for seed, change in enumerate(changes)
     ]
     table = pd.DataFrame(rows, columns=["model", "seed", "class_name", "change"])
-    [axis] = prediction_figures.class_changes(table).axes
+    [axis] = prediction_figures.class_changes(table, "a").axes
     assert [label.get_text() for label in axis.get_yticklabels()] == ["coat", "bag"]
     means = {name: xs(line) for name, line in labelled(axis).items()}
     assert means == {"b": pytest.approx([3, -3]), "c": pytest.approx([1, 10])}
     assert sum(line.get_alpha() == style.SEED_ALPHA for line in axis.lines) == 2 * 2
     assert "minus that of a " in axis.get_title()
+
+
+def test_the_reference_may_be_listed_anywhere() -> None:
+    table = changes_table(3, 2)
+    [axis] = prediction_figures.class_changes(table, MODELS[1]).axes
+    assert list(labelled(axis)) == [MODELS[0], MODELS[2]]
+    grids = {model: np.full((9, 9), 0.5) for model in MODELS[:3]}
+    drawn = titles(robustness_figures.shift_maps(grids, MODELS[1]))
+    assert [title for title in drawn if "minus" in title] == [
+        f"{model} minus\n{MODELS[1]} (percentage points)" for model in (MODELS[0], MODELS[2])
+    ]
+
+
+def test_names_may_contain_dollar_signs() -> None:
+    counts = {"a": np.eye(2)}
+    figure = prediction_figures.confusion_matrices(counts, ["5$", "10$ _{x"])
+    figure.canvas.draw()  # as a formula, it would be an error
 
 
 def test_images_are_placed_at_their_labels() -> None:
@@ -425,7 +448,7 @@ def test_images_are_placed_at_their_labels() -> None:
 
 
 def test_missing_images_of_a_class_stay_white() -> None:
-    [axis] = image_figures.samples(np.zeros((1, 28, 28), np.uint8), np.array([1])).axes
+    [axis] = image_figures.samples(np.zeros((1, 28, 28), np.uint8), np.array([1]), CLASSES).axes
     shown = np.asarray(axis.images[0].get_array())
     assert (shown == 0).sum() == 28 * 28
     assert shown[29 + 14, 14] == 0  # the second class, its first image

@@ -3,16 +3,17 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from overfitting.common.datasets import CLASSES, load_examples
+from overfitting.common.datasets import load_examples
 from overfitting.common.errors import UserError
 from overfitting.evaluation import metrics
-from overfitting.evaluation.corruptions import CORRUPTIONS, SEVERITIES, is_matched
 from overfitting.evaluation.robustness import SHIFTS
+
+ARRAYS = ["probabilities", "labels", "shifted", "corrupted", "validation", "whole_test"]
+"""The arrays of predictions.npz, in the order of the fields of `Predictions`."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,20 @@ class Predictions:
     correct_corrupted: np.ndarray
     """Booleans, S×12×5×K: whether the corrupted image is classified correctly; see
     `robustness.correct_when_corrupted`."""
+    correct_validation: np.ndarray
+    """Booleans, S×V: whether each of the V validation images is classified correctly."""
+    correct_whole_test: np.ndarray
+    """Booleans, S×W: whether each of the W images of the whole test set is classified correctly."""
 
     @property
     def correct_clean(self) -> np.ndarray:
         """Booleans, S×K: whether the unchanged image is classified correctly."""
         return self.correct_shifted[:, SHIFTS.index(0), SHIFTS.index(0)]
+
+    @property
+    def labelled(self) -> tuple[np.ndarray, np.ndarray]:
+        """`probabilities` and `labels`."""
+        return self.probabilities, self.labels
 
     @property
     def predicted(self) -> np.ndarray:
@@ -79,10 +89,10 @@ def load(folder: Path, models: Iterable[str], seeds: list[int]) -> dict[str, Pre
         for seed in seeds:
             path = folder / model / str(seed) / "predictions.npz"
             try:
-                runs.append(load_examples(path, "probabilities", "labels", "shifted", "corrupted"))
+                runs.append(load_examples(path, *ARRAYS))
             except FileNotFoundError:
                 raise UserError(f"{path} is missing; run `dvc repro` to create it") from None
-        probabilities, labels, shifted, corrupted = zip(*runs, strict=True)
+        probabilities, labels, *others = zip(*runs, strict=True)
         first_labels = next(iter(predictions.values())).labels if predictions else labels[0]
         if not all(np.array_equal(first_labels, run_labels) for run_labels in labels):
             raise UserError(
@@ -90,13 +100,13 @@ def load(folder: Path, models: Iterable[str], seeds: list[int]) -> dict[str, Pre
                 "run `dvc repro` to evaluate them again"
             )
         predictions[model] = Predictions(
-            np.stack(probabilities), first_labels, np.stack(shifted), np.stack(corrupted)
+            np.stack(probabilities), first_labels, *(np.stack(arrays) for arrays in others)
         )
     return predictions
 
 
 def largest_disagreements(
-    predictions: dict[str, Predictions], images: np.ndarray, count: int
+    predictions: dict[str, Predictions], images: np.ndarray, classes: list[str], count: int
 ) -> list[Disagreement]:
     """Return the test images on which the models disagree most, in descending order.
 
@@ -106,6 +116,7 @@ def largest_disagreements(
     Args:
         predictions: by model, as `load` returns them.
         images: uint8, N×28×28, the test images.
+        classes: the names of the classes.
         count: how many images to return; all if there are fewer.
     """
     labels = next(iter(predictions.values())).labels
@@ -120,99 +131,14 @@ def largest_disagreements(
         Disagreement(
             image=images[index],
             index=int(index),
-            label=CLASSES[labels[index]],
+            label=classes[labels[index]],
             predicted={
-                model: [CLASSES[number] for number in of_model.predicted[:, index]]
+                model: [classes[number] for number in of_model.predicted[:, index]]
                 for model, of_model in predictions.items()
             },
         )
         for index in np.argsort(-disagreement, kind="stable")[:count]
     ]
-
-
-def shift_maps(predictions: dict[str, Predictions]) -> dict[str, np.ndarray]:
-    """Return by model its accuracy for each shift, the mean over its seeds.
-
-    Returns:
-        Shares, 9×9: rows are shifts down, columns shifts to the right, both from -4 to 4 pixels.
-    """
-    return {
-        model: of_model.correct_shifted.mean(axis=(0, 3)) for model, of_model in predictions.items()
-    }
-
-
-def corruption_table(
-    predictions: dict[str, Predictions],
-    seeds: list[int],
-    augmentations: dict[str, dict[str, Any]],
-) -> pd.DataFrame:
-    """Return a row per model, seed, corruption and severity: accuracy, and whether it is matched.
-
-    Severity 0 stands for the same images without corruption. `matched` is true where the model's
-    augmentation generates such images in training. Without corrupted images the table has no rows.
-
-    Args:
-        predictions: by model, as `load` returns them.
-        seeds: the seeds of each model, in the order of its predictions.
-        augmentations: by model, the value of its key `augmentation` in `params.yaml`.
-    """
-    names = ["model", "seed", "corruption", "severity"]
-    if not next(iter(predictions.values())).correct_corrupted.shape[-1]:
-        return pd.DataFrame(columns=[*names, "accuracy", "matched"])
-    tables = []
-    for model, of_model in predictions.items():
-        corrupted = of_model.correct_corrupted.mean(axis=-1)
-        clean = np.broadcast_to(
-            of_model.correct_clean.mean(axis=-1)[:, np.newaxis, np.newaxis],
-            (*corrupted.shape[:2], 1),
-        )
-        accuracy = np.concatenate([clean, corrupted], axis=2)
-        index = pd.MultiIndex.from_product(
-            [[model], seeds, list(CORRUPTIONS), range(SEVERITIES + 1)], names=names
-        )
-        tables.append(pd.Series(accuracy.ravel(), index, name="accuracy").reset_index())
-    table = pd.concat(tables, ignore_index=True)
-    table["matched"] = [
-        is_matched(name, augmentations[model])
-        for model, name in zip(table["model"], table["corruption"], strict=True)
-    ]
-    return table
-
-
-def corruption_errors(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a row per model and corruption: the corruption error relative to the first model.
-
-    The rows `mCE` hold the mean over all corruptions, the rows `mCE, held out` the mean over those
-    that are matched neither for the model nor for the first one.
-
-    Args:
-        table: as `corruption_table` returns it.
-    """
-    columns = ["model", "corruption", "error", "matched"]
-    if table.empty:
-        return pd.DataFrame(columns=columns)
-    corrupted = table[table["severity"] > 0]
-    errors = 1 - corrupted.pivot_table(
-        index=["model", "corruption"], columns="severity", values="accuracy", sort=False
-    )
-    matched = corrupted.groupby(["model", "corruption"])["matched"].first()
-    first = table["model"].iloc[0]
-    rows: list[tuple[str, str, float, bool]] = []
-    for model in table["model"].unique():
-        own_matched = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
-        error = {
-            name: metrics.corruption_error(
-                errors.loc[(model, name)].to_numpy(), errors.loc[(first, name)].to_numpy()
-            )
-            for name in CORRUPTIONS
-        }
-        held_out = [
-            name for name in CORRUPTIONS if not (own_matched[name] or matched[(first, name)])
-        ]
-        rows += [(model, name, error[name], own_matched[name]) for name in CORRUPTIONS]
-        for mean_name, names in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
-            rows.append((model, mean_name, float(np.mean([error[name] for name in names])), False))
-    return pd.DataFrame(rows, columns=columns)
 
 
 def reliability_table(predictions: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
@@ -239,7 +165,7 @@ def confusion_matrices(predictions: dict[str, Predictions]) -> dict[str, np.ndar
     return {
         model: np.mean(
             [
-                metrics.confusion(probabilities, of_model.labels, len(CLASSES))
+                metrics.confusion(probabilities, of_model.labels)
                 for probabilities in of_model.probabilities
             ],
             axis=0,
@@ -248,36 +174,45 @@ def confusion_matrices(predictions: dict[str, Predictions]) -> dict[str, np.ndar
     }
 
 
-def confusion_table(counts: dict[str, np.ndarray]) -> pd.DataFrame:
+def confusion_table(counts: dict[str, np.ndarray], classes: list[str]) -> pd.DataFrame:
     """Return a row per model, actual class and predicted class: `images`, the mean count.
 
     Args:
         counts: as `confusion_matrices` returns them.
+        classes: the names of the classes.
     """
     index = pd.MultiIndex.from_product(
-        [list(counts), CLASSES, CLASSES], names=["model", "actual", "predicted"]
+        [list(counts), classes, classes], names=["model", "actual", "predicted"]
     )
     return pd.Series(np.ravel(list(counts.values())), index, name="images").reset_index()
 
 
-def class_changes(predictions: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
-    """Return a row per model, seed and class: `change`, the difference to the first model.
+def class_changes(
+    predictions: dict[str, Predictions], seeds: list[int], classes: list[str], reference: str
+) -> pd.DataFrame:
+    """Return a row per model, seed and class: `change`, the difference to the reference.
 
-    This is the accuracy on the class minus that of the first model with the same seed, as a share;
-    0 for the first model itself. A class without test images has no row.
+    This is the accuracy on the class minus that of the reference with the same seed, as a share;
+    0 for the reference itself. A class without test images has no row.
+
+    Args:
+        predictions: by model, as `load` returns them.
+        seeds: the seeds of each model, in the order of its predictions.
+        classes: the names of the classes.
+        reference: one of the models.
     """
 
     def accuracies(of_model: Predictions) -> np.ndarray:
         return np.stack(
             [
-                metrics.per_class_accuracy(probabilities, of_model.labels, len(CLASSES))
+                metrics.per_class_accuracy(probabilities, of_model.labels)
                 for probabilities in of_model.probabilities
             ]
         )
 
-    first = accuracies(next(iter(predictions.values())))
+    of_reference = accuracies(predictions[reference])
     index = pd.MultiIndex.from_product(
-        [list(predictions), seeds, CLASSES], names=["model", "seed", "class_name"]
+        [list(predictions), seeds, classes], names=["model", "seed", "class_name"]
     )
-    changes = np.stack([accuracies(of_model) - first for of_model in predictions.values()])
+    changes = np.stack([accuracies(of_model) - of_reference for of_model in predictions.values()])
     return pd.Series(changes.ravel(), index, name="change").dropna().reset_index()

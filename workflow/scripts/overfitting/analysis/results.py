@@ -1,5 +1,6 @@
 """Reads the results of the runs and computes the tables of the report from them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,8 @@ import pandas as pd
 from overfitting.common.datasets import load_examples
 from overfitting.common.files import PARTIAL, read_record
 
-from .statistics import t_interval
-
-# What the lesson that this project follows prints in its section "Reading the Results", by the
-# name of the model in this project. The lesson's table shows the second gap without its sign.
-LESSON_RESULTS = {
-    "baseline": {"train_accuracy": 0.949, "test_accuracy": 0.883, "gap": 0.066},
-    "regularized": {"train_accuracy": 0.848, "test_accuracy": 0.872, "gap": -0.024},
-}
+from . import measures
+from .predictions import Predictions
 
 RUN_FILES = ["training.json", "evaluation.json", "predictions.npz", "augmented.npz"]
 
@@ -73,15 +68,19 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
 
     - `gap` is A(train) - A(test);
     - `lesson_gap`, the gap as the lesson computes it, is printed - A(test);
-    - `mode_bias`, the difference between the two training accuracies, is A(train) - printed.
+    - `train_mode_part` is A(train) - A'(train), with A' the accuracy in train mode, that is, with
+      dropout and augmentation active;
+    - `running_average_part` is A'(train) - printed: Keras averages over the epoch, while the
+      weights still change.
 
-    All are signed, as shares. `corrupted_accuracy` is the mean over all corruptions and
-    severities, NaN if there were no corrupted images.
+    All are signed, as shares, and `gap` is the sum of the other three. `corrupted_accuracy` is the
+    mean over all corruptions and severities, NaN if there were no corrupted images.
     """
     rows = []
     for run in runs:
         train, val, test = (run[part]["accuracy"] for part in ("train", "validation", "test"))
         printed = run["history"]["accuracy"][-1]
+        in_train_mode = run["train_mode"]["accuracy"]
         rows.append(
             {
                 "model": run["model"],
@@ -99,7 +98,8 @@ def runs_table(runs: list[dict[str, Any]]) -> pd.DataFrame:
                 "gap": train - test,
                 "printed_train_accuracy": printed,
                 "lesson_gap": printed - test,
-                "mode_bias": train - printed,
+                "running_average_part": in_train_mode - printed,
+                "train_mode_part": train - in_train_mode,
                 "epochs_run": len(run["history"]["loss"]),
                 "best_epoch": run["history"]["best_epoch"],
             }
@@ -111,26 +111,38 @@ def _mean_corrupted_accuracy(robustness: dict[str, Any] | None) -> float:
     return float(np.mean([*robustness["corruptions"].values()])) if robustness else float("nan")
 
 
-def gap_table(runs: pd.DataFrame) -> pd.DataFrame:
+def gap_table(
+    runs: pd.DataFrame,
+    predictions: Mapping[str, Predictions],
+    reported: Mapping[str, Mapping[str, float]],
+) -> pd.DataFrame:
     """Return a row per model, in the order of `runs`: the means over its seeds.
 
-    Further columns: `seeds`, their number; `gap_sd`, the sample standard deviation of the gap
-    (n - 1 degrees of freedom); `gap_low` and `gap_high`, the 95 % t-interval of the gap (these
-    three are NaN with one seed); and `reported_*`, for reference, what the lesson reports for this
-    model (NaN if it does not have the model).
+    Further columns: `seeds`, their number; `gap_sd`, the sample standard deviation of the gap over
+    the seeds (n - 1 degrees of freedom; NaN with one seed); `gap_low` and `gap_high`, the 95 %
+    interval of the gap over seeds and test images; and `reported_*`, what the lesson reports for
+    this model (NaN if it does not).
 
     Args:
         runs: as `runs_table` returns it.
+        predictions: by model, as `predictions.load` returns them.
+        reported: by model, as `lesson.reported` returns it.
     """
     rows = []
-    for model, model_runs in runs.groupby("model", sort=False):
-        low, high = t_interval(model_runs["gap"].to_numpy())
-        lesson = LESSON_RESULTS.get(str(model), {})
+    for model, of_model in predictions.items():
+        model_runs = runs[runs["model"] == model]
+        gap = measures.gap(model_runs["train_accuracy"].to_numpy(), of_model.correct).estimate()
         rows.append(
             {"model": model, "seeds": len(model_runs)}
             | model_runs.drop(columns=["model", "seed"]).mean().to_dict()
-            | {"gap_sd": model_runs["gap"].std(ddof=1), "gap_low": low, "gap_high": high}
-            | {f"reported_{name}": lesson.get(name) for name in LESSON_RESULTS["baseline"]}
+            | {"debiased_ece": measures.calibration_error(*of_model.labelled).by_seed.mean()}
+            | {"overconfidence": measures.overconfidence(*of_model.labelled).by_seed.mean()}
+            | {"gap_sd": model_runs["gap"].std(ddof=1)}
+            | {"gap_low": gap.interval.low, "gap_high": gap.interval.high}
+            | {
+                f"reported_{name}": reported[model].get(name)
+                for name in ("train_accuracy", "test_accuracy", "gap")
+            }
         )
     return pd.DataFrame(rows)
 
@@ -220,17 +232,19 @@ def augmented_images(
     return augmented
 
 
-def mean_val_loss(curves: pd.DataFrame) -> dict[str, pd.Series]:
-    """Return for each model the validation loss (nats) by epoch, from 1, averaged over the seeds.
+def lowest_val_loss(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a row per model and seed that describes its validation loss.
 
-    Epochs that not all seeds of the model reached are left out.
+    Columns: `model`, `seed`, `lowest`, the epoch (from 1) at which it is lowest; `epochs`, the last
+    epoch; and `rise`, how much higher it is there (nats, 0 or more).
 
     Args:
         curves: as `curves_table` returns it.
     """
-    return {
-        str(model): of_model.pivot(index="epoch", columns="seed", values="val_loss")
-        .dropna()
-        .mean(axis="columns")
-        for model, of_model in curves.groupby("model", sort=False)
-    }
+    rows = []
+    for (model, seed), of_run in curves.groupby(["model", "seed"], sort=False):
+        losses = of_run.set_index("epoch")["val_loss"]
+        rows.append(
+            (model, seed, losses.idxmin(), losses.index[-1], losses.iloc[-1] - losses.min())
+        )
+    return pd.DataFrame(rows, columns=["model", "seed", "lowest", "epochs", "rise"])

@@ -1,9 +1,27 @@
-"""Confidence intervals over seeds and images, and a paired test of two models."""
+"""Estimates with intervals over seeds and test images, and tests of differences.
 
+Seeds and test images are two independent sources of chance: another seed would give other weights,
+and other images of the same distribution another accuracy. The half-width of every interval is
+√(t² + i²), with t the half-width of Student's interval over the seeds, and i that of the normal
+interval over the images. In simulations, such 95 % intervals cover the true value in 94 to 99.5 %
+of cases, for 2 to 20 seeds that differ little or much; an interval over the seeds alone covers it
+in less than half of them where 20 seeds differ little.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import scipy.optimize
 import scipy.stats
+
+SIGNIFICANCE = 0.05
+"""1 minus the confidence level of all intervals."""
+RESAMPLES = 1000
+"""How many resamples a bootstrap draws. The standard error then has an error of about 2 %."""
+TOLERANCE = 1e-9
+"""Differences between accuracies or losses below this are rounding errors."""
 
 
 class Interval(NamedTuple):
@@ -14,101 +32,183 @@ class Interval(NamedTuple):
     high: float
 
 
-def t_interval(values: np.ndarray) -> tuple[float, float]:
-    """Return Student's 95 % t-interval for the mean of independent values, one per seed.
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, with what makes it uncertain."""
 
-    mean ± t(0.975, n - 1) · s / √n, with s the standard deviation for n - 1 degrees of
-    freedom (Student, "The probable error of a mean", Biometrika 1908).
+    value: float
+    seeds_error: float
+    """Its standard error over the seeds; NaN with one seed, which says nothing about others."""
+    degrees_of_freedom: int
+    """Those of `seeds_error`."""
+    images_error: float = 0.0
+    """Its standard error over the test images; 0 if no test image enters it."""
+    limits: tuple[float, float] = (-np.inf, np.inf)
+    """The smallest and the largest possible value."""
 
-    Returns:
-        The lower and upper bound, in the units of `values`. Both are NaN with fewer than two
-        values, from which the spread cannot be estimated.
+    @property
+    def has_spread(self) -> bool:
+        """Whether seeds differ, so that a verdict can be given: not with one, or if all agree."""
+        return bool(self.seeds_error > TOLERANCE)  # False for NaN
+
+    def half_width(self, significance: float = SIGNIFICANCE) -> float:
+        """Return √(t² + i²); with one seed i alone.
+
+        Args:
+            significance: 1 minus the confidence level, above 0 to 1.
+        """
+        t = scipy.stats.t.isf(significance / 2, self.degrees_of_freedom) * self.seeds_error
+        i = scipy.stats.norm.isf(significance / 2) * self.images_error
+        return float(np.hypot(0.0 if np.isnan(t) else t, i))
+
+    @property
+    def interval(self) -> Interval:
+        """The 95 % interval, cut at the limits; its bounds are NaN if nothing is known of them."""
+        half_width = self.half_width()
+        if np.isnan(self.seeds_error) and not self.images_error:
+            half_width = np.nan
+        low, high = np.clip([self.value - half_width, self.value + half_width], *self.limits)
+        return Interval(self.value, float(low), float(high))
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a value at least as far from 0 if the true one is 0.
+
+        It is the significance level at which the interval reaches 0, at least 1e-12. NaN without
+        spread over the seeds.
+        """
+        if not self.has_spread:
+            return float("nan")
+        smallest, distance = 1e-12, abs(self.value)
+        if self.half_width(smallest) <= distance:
+            return smallest
+        log_p = scipy.optimize.brentq(
+            lambda log_p: self.half_width(np.exp(log_p)) - distance, np.log(smallest), 0.0
+        )
+        return float(np.exp(log_p))
+
+
+def mean_over_seeds(
+    values: np.ndarray,
+    images_error: float = 0.0,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """Return the mean of `values` with its standard errors.
+
+    Args:
+        values: one per seed, at least one. For a difference of two models, the differences of the
+            runs with the same seed, as these share the images and the initial weights.
+        images_error: the standard error of the mean over the test images.
+        limits: the smallest and the largest possible value.
     """
     values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return float("nan"), float("nan")
-    error = values.std(ddof=1) / np.sqrt(len(values))
-    half_width = float(scipy.stats.t.ppf(0.975, len(values) - 1) * error)
-    return float(values.mean() - half_width), float(values.mean() + half_width)
+    count = len(values)
+    seeds_error = float(values.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan
+    return Estimate(float(values.mean()), seeds_error, count - 1, images_error, limits)
 
 
-def paired_bootstrap(
-    first: np.ndarray,
-    second: np.ndarray,
-    n_resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> Interval:
-    """Return the mean of `first` - `second` with a percentile bootstrap interval.
-
-    Each resample draws seeds and, independently of them, images, both with replacement. The same
-    images are drawn for all seeds, as all networks are tested on the same images. (Efron,
-    "Bootstrap methods", Annals of Statistics 1979; for rows and columns: Owen, "The pigeonhole
-    bootstrap", Annals of Applied Statistics 2007.)
-
-    Seeds and images are assumed to be independent random samples. With one seed only the images
-    vary, so the interval does not include the variation between seeds. With a few seeds it is too
-    narrow if they differ by more than the sampling of images explains: in the worst case, the 95 %
-    interval of three seeds is their range, which covers the true value with a probability of 75 %
-    (1 - 2/2³).
+def mean_over_images(
+    values: np.ndarray, limits: tuple[float, float] = (-np.inf, np.inf)
+) -> Estimate:
+    """Return the mean of `values` over seeds and test images with its standard errors.
 
     Args:
-        first: seeds×images, any numbers, such as 1 for a correct prediction and 0 for a wrong one,
-            or a mean per image.
-        second: the same for another model, with the same seeds and images.
-        n_resamples: how many resamples to draw. With 2,000, the standard error of a bound is about
-            1.5 % of the width of the interval.
-        confidence: the confidence level, 0 to 1.
-        seed: seed of the random draws. The same seed gives the same interval.
-
-    Raises:
-        ValueError: the two differ in shape, are empty or are not two-dimensional.
+        values: seeds×images, such as 1 for a correct prediction and 0 for a wrong one, or the
+            differences of two models on the same seeds and images.
+        limits: the smallest and the largest possible value.
     """
-    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if first.shape != second.shape or first.ndim != 2 or first.size == 0:
-        raise ValueError(
-            "expected two arrays of the same shape, seeds×images, neither of them empty; "
-            f"got {first.shape} and {second.shape}"
-        )
-    difference = first - second
-    random = np.random.default_rng(seed)
-
-    def resampled_counts(count: int) -> np.ndarray:
-        """Draw `count` times from `count` items; return how often each item is drawn."""
-        # Floats, so that the products below use BLAS, which is fast. Sums of whole numbers are
-        # exact as floats, whatever the order in which BLAS adds them up.
-        return np.bincount(random.integers(count, size=count), minlength=count).astype(np.float64)
-
-    seeds, images = difference.shape
-    sums = [
-        resampled_counts(seeds) @ difference @ resampled_counts(images) for _ in range(n_resamples)
-    ]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(sums, [tail, 1 - tail]) / difference.size
-    return Interval(float(difference.mean()), float(low), float(high))
+    values = np.asarray(values, dtype=np.float64)
+    return mean_over_seeds(values.mean(axis=1), images_error(values), limits)
 
 
-def paired_interval(first: np.ndarray, second: np.ndarray) -> Interval:
-    """Return the mean of `first` - `second` with a 95 % interval over seeds and images.
+def difference_of_means(
+    before: np.ndarray,
+    after: np.ndarray,
+    images_error: float = 0.0,
+    limits: tuple[float, float] = (-np.inf, np.inf),
+) -> Estimate:
+    """Return the mean of `after` minus that of `before` for runs with different seeds.
 
-    Each bound is the wider one of `paired_bootstrap` and of the t-interval over the seeds: with a
-    few seeds the bootstrap alone is too narrow, and the t-interval alone ignores the sampling of
-    images. With one seed it is the bootstrap over the images.
+    The standard error is Welch's, the degrees of freedom are those of the side with fewer seeds.
+    Satterthwaite's approximation is too narrow for a few seeds against many; with these degrees of
+    freedom, the interval is never too narrow (Mickey & Brown, "Bounds on the distribution functions
+    of the Behrens-Fisher statistic", Annals of Mathematical Statistics 1966).
 
     Args:
-        first: seeds×images, as `paired_bootstrap` takes it.
-        second: the same for another model.
-
-    Raises:
-        ValueError: as `paired_bootstrap`.
+        before: one value per seed, at least one.
+        after: the same.
+        images_error: the standard error of the difference over the test images.
+        limits: the smallest and the largest possible value.
     """
-    bootstrap = paired_bootstrap(first, second)
-    low, high = t_interval((np.asarray(first, float) - np.asarray(second, float)).mean(axis=1))
-    return Interval(
-        bootstrap.estimate,
-        float(np.fmin(bootstrap.low, low)),  # ignores NaN, the t-interval of one seed
-        float(np.fmax(bootstrap.high, high)),
+    old, new = mean_over_seeds(before), mean_over_seeds(after)
+    return Estimate(
+        new.value - old.value,
+        float(np.hypot(old.seeds_error, new.seeds_error)),
+        min(old.degrees_of_freedom, new.degrees_of_freedom),
+        images_error,
+        limits,
     )
+
+
+def images_error(values: np.ndarray) -> float:
+    """Return the standard error over the images of the mean of `values`, seeds×images.
+
+    All seeds are tested on the same images, so it is that of the means over the seeds. It is 0 with
+    fewer than two images, from which nothing can be estimated.
+    """
+    by_image = np.asarray(values, dtype=np.float64).mean(axis=0)
+    return float(by_image.std(ddof=1) / np.sqrt(by_image.size)) if by_image.size > 1 else 0.0
+
+
+def bootstrap_error(statistic: Callable[..., float], *counts: int) -> float:
+    """Return the standard error over the images of a statistic that is not a mean.
+
+    It is that of `scipy.stats.bootstrap` (Efron, "Bootstrap methods", Annals of Statistics 1979),
+    with `RESAMPLES` resamples and always the same random numbers.
+
+    Args:
+        statistic: takes an array of indices for each sample of images, and returns the statistic
+            of these images.
+        counts: the number of images of each sample. Samples are resampled independently; one
+            with fewer than two images always stays as it is.
+    """
+    every = [np.arange(count) for count in counts]
+    resampled = [number for number, count in enumerate(counts) if count > 1]
+    if not resampled:
+        return 0.0
+
+    def of_resample(*chosen: np.ndarray) -> float:
+        samples = every.copy()
+        for number, indices in zip(resampled, chosen, strict=True):
+            samples[number] = indices
+        return statistic(*samples)
+
+    result = scipy.stats.bootstrap(
+        [every[number] for number in resampled],
+        of_resample,
+        n_resamples=RESAMPLES,
+        vectorized=False,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    )
+    return float(result.standard_error)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted so that several hypotheses can be tested at once.
+
+    If every adjusted value below 0.05 counts as a finding, the probability of any false finding is
+    at most 5 %, however the tests depend on each other (Holm, "A simple sequentially rejective
+    multiple test procedure", Scandinavian Journal of Statistics 1979). NaN stands for a hypothesis
+    that was not tested; it stays NaN and does not count.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    tested = np.flatnonzero(~np.isnan(p))
+    order = tested[np.argsort(p[tested], kind="stable")]
+    adjusted = np.full(len(p), np.nan)
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1.0)
+    return adjusted.tolist()
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:

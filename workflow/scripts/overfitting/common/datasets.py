@@ -10,18 +10,8 @@ import numpy as np
 from .errors import UserError
 from .files import atomic_write
 
-CLASSES = [
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-]
+N_CLASSES = 10
+"""The number of classes that the networks tell apart; labels are 0 to 9."""
 
 
 def first(
@@ -44,8 +34,8 @@ def first(
             f"images and labels do not match: the images have the shape {images.shape}, and "
             f"there are {len(labels)} labels; expected one 28×28 image per label"
         )
-    if labels.size and labels.max() >= len(CLASSES):
-        raise UserError(f"the labels go up to {labels.max()}; expected 0 to {len(CLASSES) - 1}")
+    if labels.size and labels.max() >= N_CLASSES:
+        raise UserError(f"the labels go up to {labels.max()}; expected 0 to {N_CLASSES - 1}")
     if size > len(images):
         raise UserError(f"params.yaml: {key} = {size}: the data set has only {len(images)} images")
     return images[:size], labels[:size]

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 PREFIXES = (
     *("AUTOGRAPH_", "KERAS_", "TF_", "XLA_"),  # Keras and TensorFlow
-    *("DNNL_", "GOMP_", "KMP_", "MKL_", "OMP_", "ONEDNN_"),  # what they compute with
+    *("DNNL_", "GOMP_", "KMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_"),  # what they compute with
     *("NPY_", "NUMPY_", "PANDAS_", "SCIPY_"),
     *("MATPLOTLIB", "MPL", "SEABORN_"),
 )

@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from .datasets import N_CLASSES
 from .errors import UserError
 from .param_errors import did_you_mean, error_lines
 from .yaml_files import load_yaml
@@ -28,6 +29,7 @@ LearningRate = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
 Source = Annotated[str, Field(min_length=1)]
+ClassName = Annotated[str, Field(min_length=1, max_length=20)]
 
 
 class Strict(BaseModel):
@@ -47,6 +49,10 @@ class Data(Strict):
     """How many of the training images to use, from the first."""
     test_size: Annotated[int, Field(ge=1, le=10_000)]
     """How many of the test images to use, from the first."""
+    name: Annotated[str, Field(min_length=1, max_length=40)]
+    """What the report calls the data set."""
+    classes: Annotated[list[ClassName], Field(min_length=N_CLASSES, max_length=N_CLASSES)]
+    """What the report calls the classes, in the order of their labels, 0 to 9."""
 
 
 class Training(Strict):
@@ -140,7 +146,11 @@ class Params(Strict):
 
     @model_validator(mode="after")
     def _check_names_and_seeds(self) -> Self:
-        entries: list[tuple[str, list[Any]]] = [("compare", self.compare), ("seeds", self.seeds)]
+        entries: list[tuple[str, list[Any]]] = [
+            ("compare", self.compare),
+            ("seeds", self.seeds),
+            ("data.classes", self.data.classes),
+        ]
         for key, values in entries:
             if repeated := [value for value in values if values.count(value) > 1]:
                 raise ValueError(f"{key} = {values}: {repeated[0]!r} is listed twice; keep one")

@@ -1,14 +1,13 @@
 """Getting the raw files from the first source that has them; their checksums are verified."""
 
-import gzip
-import hashlib
+import difflib
+import errno
 import os
 import re
 import shutil
 import subprocess
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from logging import Logger
@@ -19,10 +18,11 @@ import pooch
 import requests
 
 from overfitting.common.errors import UserError
-from overfitting.common.files import atomic_write, partial_prefix, stale_temporaries
+from overfitting.common.files import partial_prefix, stale_temporaries
 
 from .checksums import matches_checksum
 from .idx import MAX_IDX_BYTES
+from .unpacking import FileError, unpack_first
 
 CONNECT_SECONDS = 5  # time to wait for a connection
 STALL_SECONDS = 10  # time to wait for more data
@@ -32,7 +32,7 @@ ATTEMPTS = 3  # per file, if a transfer is interrupted or the server has an erro
 
 
 class SourceError(Exception):
-    """A source could not provide a file; the message gives the reason."""
+    """A source could not provide any file; the message gives the reason."""
 
 
 def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: Logger) -> None:
@@ -49,63 +49,84 @@ def fetch_all(sources: list[str], checksums: dict[str, str], folder: Path, log: 
 
     Raises:
         UserError: no source has some file; the message gives the reason for each source.
+        OSError: a file cannot be written.
     """
+
+    def missing() -> list[str]:
+        return [name for name in checksums if not matches_checksum(folder / name, checksums[name])]
+
     folder.mkdir(parents=True, exist_ok=True)
     for stale in filter(Path.is_dir, stale_temporaries(folder)):  # left by a killed run
         shutil.rmtree(stale)
     reasons = []
     for source in sources:
-        missing = _missing(checksums, folder)
-        if not missing:
+        if not missing():
             break
+        failures: list[Exception] = []
         try:
-            with _open_source(source, folder, log) as obtain:
-                for name in missing:
-                    _decompress_and_verify(obtain(name), folder / name, checksums[name])
-                    log.info("%s: from %s, checksum verified", name, source)
-        except SourceError as reason:
-            log.info("source %s: %s", source, reason)
-            reasons.append(f"  {source}: {reason}")
-    if missing := _missing(checksums, folder):
+            with _open_source(source, folder, log) as candidates:
+                for name in missing():
+                    try:
+                        unpack_first(candidates(name), folder / name, checksums[name])
+                        log.info("%s: from %s, checksum verified", name, _shown(source))
+                    except FileError as error:
+                        failures.append(error)
+        except SourceError as error:
+            failures.append(error)
+        for reason in failures:
+            log.info("source %s: %s", _shown(source), reason)
+        reasons += [f"  {_shown(source)}: {reason}" for reason in failures[:1]]
+    if lacking := missing():
         raise UserError(
-            f"no source has {', '.join(missing)}:\n"
+            f"no source has {', '.join(lacking)}:\n"
             + "\n".join(reasons)
             + "\nGet the files some other way, compressed (.gz) or not, put them in a folder, set "
             "FASHION_MNIST_DIR to that folder, and run the same command again."
         )
 
 
-def _missing(checksums: dict[str, str], folder: Path) -> list[str]:
-    return [name for name in checksums if not matches_checksum(folder / name, checksums[name])]
+def _shown(source: str) -> str:
+    """Return a source for messages: one with environment variables with what they stand for."""
+    expanded = os.path.expandvars(source)
+    return source if expanded == source else f"{source} ({expanded})"
 
 
 @contextmanager
-def _open_source(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], Path]]:
-    """Yield a function that maps a file's name to a local copy, gzip-compressed or not."""
+def _open_source(source: str, folder: Path, log: Logger) -> Iterator[Callable[[str], list[Path]]]:
+    """Yield a function that maps a file's name to local copies, gzip-compressed or not."""
     with tempfile.TemporaryDirectory(dir=folder.resolve(), prefix=partial_prefix()) as scratch:
         if source.startswith(("https://", "http://")):
-            yield lambda name: _download(source.rstrip("/"), name, Path(scratch), log)
+            yield lambda name: [_download(source.rstrip("/"), name, Path(scratch), log)]
         elif source.startswith("apt:"):
             package = _debian_package(source.removeprefix("apt:"), Path(scratch), log)
-            yield lambda name: _find(package, f"**/{name}")
+            yield lambda name: _find(list(package.rglob("*")), name)
         else:
-            yield lambda name: _find(_existing_folder(source), name)
+            files = _files_in(source)
+            yield lambda name: _find(files, name)
 
 
-def _existing_folder(source: str) -> Path:
+def _files_in(source: str) -> list[Path]:
+    """Return the contents of a folder, in whose name environment variables are expanded."""
+    for name in re.findall(r"\$(?:\{(\w+)\}|(\w+))", source):
+        if not os.environ.get("".join(name)):
+            raise SourceError("that environment variable is not set")
     folder = Path(os.path.expandvars(source)).expanduser()
-    if "$" in str(folder) or folder == Path():
-        raise SourceError("that environment variable is not set")
-    if not folder.is_dir():
-        raise SourceError("there is no such folder")
-    return folder
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        raise SourceError("there is no such folder") from None
+    except OSError as error:  # not a folder, or not readable
+        raise SourceError(f"cannot be read ({error.strerror})") from None
 
 
-def _find(folder: Path, pattern: str) -> Path:
-    matches = sorted([*folder.glob(pattern), *folder.glob(f"{pattern}.gz")])
-    if not matches:
-        raise SourceError(f"contains neither {pattern} nor {pattern}.gz")
-    return matches[0]
+def _find(files: list[Path], name: str) -> list[Path]:
+    """Return the files that may hold the raw file `name`, compressed or not."""
+    if found := [file for file in files if file.name in (name, f"{name}.gz")]:
+        return sorted(found)
+    reason = f"contains neither {name} nor {name}.gz"
+    names = {file.name for file in files}
+    similar = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
+    raise FileError(f"{reason}, but {similar[0]}; if that is it, rename it" if similar else reason)
 
 
 class _LimitedFile:
@@ -153,7 +174,14 @@ def _download(base_url: str, name: str, scratch: Path, log: Logger) -> Path:
             raise SourceError(f"invalid address or response ({_cause(error)})") from None
         except requests.RequestException as error:
             reason, retry = f"request failed ({_cause(error)})", True
-        if not retry or attempt == ATTEMPTS:
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):  # no other source would do better
+                raise
+            # Such as a bundle of certificates that is not there.
+            raise SourceError(f"cannot be reached ({_cause(error)})") from None
+        if not retry:
+            raise FileError(reason)
+        if attempt == ATTEMPTS:
             raise SourceError(reason)
         log.info("%s; attempt %d of %d", reason, attempt + 1, ATTEMPTS)
         time.sleep(attempt)
@@ -220,32 +248,3 @@ def _command(folder: Path, *command: str) -> str:
         return ""
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     return lines[-1] if lines else f"{command[0]} failed with status {done.returncode}"
-
-
-def _decompress_and_verify(source: Path, target: Path, digest: str) -> None:
-    """Write the decompressed contents of `source` to `target` if their SHA-256 is `digest`."""
-    try:
-        with source.open("rb") as raw:
-            compressed = raw.read(2) == b"\x1f\x8b"  # the magic number of gzip
-    except OSError as error:
-        raise SourceError(f"{source.name} cannot be read ({error.strerror})") from None
-    actual, size = hashlib.sha256(), 0
-    try:
-        with (
-            gzip.open(source) if compressed else source.open("rb") as contents,
-            atomic_write(target) as partial,
-            partial.open("wb") as file,
-        ):
-            while chunk := contents.read(2**20):
-                size += len(chunk)
-                if size > MAX_IDX_BYTES:
-                    raise SourceError(f"{source.name} expands to more than {MAX_IDX_BYTES} bytes")
-                actual.update(chunk)
-                file.write(chunk)
-            if actual.hexdigest() != digest:
-                raise SourceError(
-                    f"{source.name} does not match the pinned checksum "
-                    f"(SHA-256 {actual.hexdigest()[:12]}…, expected {digest[:12]}…)"
-                )
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise SourceError(f"{source.name} is corrupt ({error})") from None

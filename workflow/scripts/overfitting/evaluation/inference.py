@@ -4,11 +4,13 @@ from pathlib import Path
 
 import numpy as np
 
-from overfitting.common.datasets import CLASSES
+from overfitting.common.datasets import N_CLASSES
 from overfitting.common.errors import UserError
 from overfitting.common.params import Model
 from overfitting.training import networks
 from overfitting.training.determinism import keras, tf
+
+from . import metrics
 
 BATCH_SIZE = 500  # limits the memory; does not affect the results
 
@@ -40,10 +42,34 @@ def predict(network: keras.Sequential, images: np.ndarray) -> np.ndarray:
         float32, N×10.
     """
     if not len(images):  # Keras cannot predict an empty batch
-        return np.empty((0, len(CLASSES)), dtype=np.float32)
+        return np.empty((0, N_CLASSES), dtype=np.float32)
     dataset = tf.data.Dataset.from_tensor_slices(images)
     batches = dataset.batch(BATCH_SIZE).map(networks.scale_pixels)
     return network.predict(batches, verbose=0)
+
+
+def train_mode_accuracy(
+    network: keras.Sequential, images: np.ndarray, labels: np.ndarray, batch_size: int
+) -> float:
+    """Return the accuracy in train mode: with dropout and augmentation active, as in training.
+
+    Batch normalization uses the statistics of each batch, and its moving averages change, so the
+    network must not be used afterwards.
+
+    Args:
+        network: the trained network.
+        images: uint8, N×28×28; N is 1 or more.
+        labels: N integers, 0 to 9.
+        batch_size: that of the training.
+
+    Returns:
+        A share, 0 to 1.
+    """
+    in_train_mode = tf.function(lambda batch: network(batch, training=True), reduce_retracing=True)
+    dataset = tf.data.Dataset.from_tensor_slices(images)
+    batches = dataset.batch(batch_size).map(networks.scale_pixels)
+    probabilities = np.concatenate([in_train_mode(batch).numpy() for batch in batches])
+    return metrics.accuracy(probabilities, labels)
 
 
 def augmented_images(model: Model, images: np.ndarray, draws: int) -> np.ndarray:

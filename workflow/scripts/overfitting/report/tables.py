@@ -1,4 +1,4 @@
-"""Formats results as tables and sentences, for the report and the terminal."""
+"""Formats results as tables, for the report and the terminal."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,12 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from overfitting.analysis.claims import Claim, negated
+from overfitting.analysis.findings import Claim
 from overfitting.analysis.other_claims import OTHER_CLAIMS
 from overfitting.analysis.statistics import Interval
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
 from .formatting import bounds, points, share, signed
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -40,27 +42,32 @@ def markdown_table(table: Table) -> str:
 
 
 def gap_table(gaps: pd.DataFrame) -> Table:
-    """Format the table that `results.gap_table` returns, a row per model."""
+    """Format the table that `results.gap_table` returns, a row per model.
+
+    What the lesson reports has a column if it reports something for one of the models.
+    """
     columns: dict[str, Callable[[Any], str]] = {
         "model": lambda row: row.model,
         "training accuracy": lambda row: share(row.train_accuracy),
         "test accuracy": lambda row: share(row.test_accuracy),
         "gap": lambda row: signed(row.gap),
-        "spread over seeds": lambda row: share(row.gap_sd),
-        "95 % interval of the gap": lambda row: bounds(
+        "95% interval of the gap": lambda row: bounds(
             Interval(row.gap, row.gap_low, row.gap_high), signed
         ),
+        "spread over seeds": lambda row: share(row.gap_sd),
         "printed training accuracy": lambda row: share(row.printed_train_accuracy),
         "lesson's gap": lambda row: signed(row.lesson_gap),
-        "mode bias": lambda row: signed(row.mode_bias),
-        "the lesson reports: training / test / gap": lambda row: (
+        "running-average part": lambda row: signed(row.running_average_part),
+        "train-mode part": lambda row: signed(row.train_mode_part),
+    }
+    if gaps["reported_gap"].notna().any():
+        columns["the lesson reports: training / test / gap"] = lambda row: (
             "–"
             if pd.isna(row.reported_gap)
             else f"{share(row.reported_train_accuracy)} / {share(row.reported_test_accuracy)} / "
             f"{signed(row.reported_gap)}"
-        ),
-        "epochs run (best)": lambda row: f"{row.epochs_run:.1f} ({row.best_epoch:.1f})",
-    }
+        )
+    columns["epochs run (best)"] = lambda row: f"{row.epochs_run:.4g} ({row.best_epoch:.4g})"
     return Table(
         header=list(columns),
         rows=[[cell(row) for cell in columns.values()] for row in gaps.itertuples()],
@@ -70,17 +77,35 @@ def gap_table(gaps: pd.DataFrame) -> Table:
 def findings(claim: Claim) -> Table:
     """Format the findings on a claim, a row per finding."""
     return Table(
-        ["model", "measured", "estimate", "95 % interval", "verdict"],
+        ["model", "measured", "estimate", "95% interval", "verdict"],
         [
             [
                 finding.model,
                 f"{finding.measure} (points)" if finding.in_points else finding.measure,
                 formatted(finding.interval.estimate),
                 bounds(finding.interval, formatted),
-                finding.verdict,
+                finding.verdict or "–",
             ]
             for finding in claim.findings
             for formatted in [points if finding.in_points else signed]
+        ],
+    )
+
+
+def details(claim: Claim) -> Table:
+    """Format the details of a claim, a row per judged model and held-out corruption."""
+    pairs = zip(claim.details[::2], claim.details[1::2], strict=True)
+    return Table(
+        ["model", "measured (points)", "estimate", "95% interval", "mean gain without it"],
+        [
+            [
+                own.model,
+                own.measure.replace("_", " "),
+                points(own.interval.estimate),
+                bounds(own.interval),
+                points(without.interval.estimate),
+            ]
+            for own, without in pairs
         ],
     )
 
@@ -104,22 +129,34 @@ def calibration(gaps: pd.DataFrame) -> Table:
     Args:
         gaps: as `results.gap_table` returns it.
     """
-    names = ["ece", "test_loss", "brier", "val_accuracy", "test_accuracy", "whole_test_accuracy"]
+    columns: dict[str, tuple[str, Callable[[Any], str]]] = {
+        "ECE": ("ece", share),
+        "calibration error, debiased": ("debiased_ece", share),
+        "overconfidence": ("overconfidence", signed),
+        "NLL": ("test_loss", share),
+        "Brier score": ("brier", share),
+        "accuracy: validation": ("val_accuracy", share),
+        "accuracy: test": ("test_accuracy", share),
+        "accuracy: whole test set": ("whole_test_accuracy", share),
+    }
     return Table(
-        ["model", "ECE", "NLL", "Brier score"]
-        + [f"accuracy: {part}" for part in ("validation", "test", "whole test set")],
-        [[row["model"], *(share(row[name]) for name in names)] for row in gaps.to_dict("records")],
+        ["model", *columns],
+        [
+            [row["model"], *(formatted(row[name]) for name, formatted in columns.values())]
+            for row in gaps.to_dict("records")
+        ],
     )
 
 
-def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
+def corruptions(table: pd.DataFrame, errors: pd.DataFrame, reference: str) -> Table:
     """Format the accuracy under each corruption, a row per corruption.
 
     Without corrupted images the table has no rows.
 
     Args:
-        table: as `predictions.corruption_table` returns it.
-        errors: as `predictions.corruption_errors` returns it.
+        table: as `robustness_tables.corruption_table` returns it.
+        errors: as `robustness_tables.corruption_errors` returns it.
+        reference: the model that the corruption errors are relative to.
     """
     if table.empty:
         return Table(["corruption"], [])
@@ -132,23 +169,24 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame) -> Table:
     error = errors.set_index(["model", "corruption"])["error"]
     header = ["corruption", "matched for"]
     header += [f"{model}: accuracy lost (points)" for model in models]
-    header += [f"{model}: CE" for model in models[1:]]
+    others = [model for model in models if model != reference]
+    header += [f"{model}: CE" for model in others]
     rows = []
     for name in CORRUPTIONS:
         rows.append(
             [name.replace("_", " "), ", ".join(m for m in models if matched[(name, m)]) or "none"]
             + [points(clean[model] - corrupted[(model, name)]) for model in models]
-            + [share(error[(model, name)]) for model in models[1:]]
+            + [share(error[(model, name)]) for model in others]
         )
     for name in ("mCE", "mCE, held out"):
         rows.append(
-            [name, "", *[""] * len(models), *(share(error[(model, name)]) for model in models[1:])]
+            [name, "–", *["–"] * len(models), *(share(error[(model, name)]) for model in others)]
         )
     return Table(header, rows)
 
 
 def settings(runs: list[dict[str, Any]]) -> Table:
-    """Format the settings that each model was trained with, a row per model.
+    """Format the images and settings that each model was trained with, a row per model.
 
     Args:
         runs: as `results.load_runs` returns them.
@@ -160,7 +198,12 @@ def settings(runs: list[dict[str, Any]]) -> Table:
             return ", ".join(f"{key} {part}" for key, part in parts.items() if part != "–") or "–"
         return "–" if value in (None, False, 0.0) else "yes" if value is True else str(value)
 
-    by_model = {run["model"]: run["model_settings"] | run["training"] for run in runs}
+    by_model = {
+        run["model"]: {f"{part} images": f"{run[part]['images']:,}" for part in PARTS}
+        | run["model_settings"]
+        | run["training"]
+        for run in runs
+    }
     names = list(next(iter(by_model.values())))
     return Table(
         ["model", *(name.replace("_", " ") for name in names)],
@@ -168,67 +211,39 @@ def settings(runs: list[dict[str, Any]]) -> Table:
     )
 
 
+def versions(runs: list[dict[str, Any]]) -> Table:
+    """Format the versions of the software that trained the models, a row per set of versions.
+
+    Args:
+        runs: as `results.load_runs` returns them.
+    """
+    models_by_versions: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        models_by_versions.setdefault(tuple(run["versions"].values()), []).append(run["model"])
+    return Table(
+        ["trained", *runs[0]["versions"]],
+        [
+            ["all" if len(models_by_versions) == 1 else ", ".join(dict.fromkeys(models)), *found]
+            for found, models in models_by_versions.items()
+        ],
+    )
+
+
+def image_counts(runs: list[dict[str, Any]]) -> dict[str, str]:
+    """Return by part of the data how many images there are, "m to n" if models differ.
+
+    Args:
+        runs: as `results.load_runs` returns them.
+    """
+    counts = {
+        part: sorted({run[part]["images"] for run in runs}) for part in (*PARTS, "whole_test")
+    }
+    return {
+        part: " to ".join(f"{count:,}" for count in dict.fromkeys([found[0], found[-1]]))
+        for part, found in counts.items()
+    }
+
+
 def pairs(header: tuple[str, str], values: Mapping[str, Any]) -> Table:
     """Format a mapping as a table of two columns, its keys and its values."""
     return Table(list(header), [[name, str(value)] for name, value in values.items()])
-
-
-def answer(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
-    """Return the summary at the top of the report: up to three sentences.
-
-    They say how much the first model in `compare` overfits, how much `regularized` does (or the
-    second model, if `regularized` is not compared), and how the latter changes the test accuracy
-    and the robustness. With one model, only the first sentence is returned.
-
-    Args:
-        claims: as `claims.evaluate` returns them.
-        gaps: as `results.gap_table` returns it.
-    """
-    findings_by_claim = {
-        claim.number: {finding.model: finding for finding in claim.findings if finding.verdict}
-        for claim in claims
-    }
-    [(first, gap)] = findings_by_claim[1].items()
-    seeds = int(gaps["seeds"].iloc[0])
-    sentences = [
-        f"**{first}** has a gap of {points(gap.interval.estimate)} percentage points between the "
-        f"accuracies on its training images and on new ones ({_interval(gap.interval)}, {seeds} "
-        f"seed{'' if seeds == 1 else 's'}): the claim that it overfits {_verdict(gap.verdict)}."
-    ]
-    if not findings_by_claim[2]:
-        return sentences
-    model = (
-        "regularized" if "regularized" in findings_by_claim[2] else next(iter(findings_by_claim[2]))
-    )
-    smaller_gap, accuracy_loss = findings_by_claim[2][model], findings_by_claim[3][model]
-    robustness = findings_by_claim[4].get(model)
-    row = {row["model"]: row for row in gaps.to_dict("records")}[model]
-    sentences.append(
-        f"The gap of **{model}** is {points(row['gap'])} points. Compared with {first}, it changes "
-        f"by {points(-smaller_gap.interval.estimate)} points "
-        f"({_interval(negated(smaller_gap.interval))}): the claim that it is smaller "
-        f"{_verdict(smaller_gap.verdict)}. With the training accuracy that Keras prints, which the "
-        f"lesson takes, the gap would be {points(row['lesson_gap'])}; the difference of "
-        f"{points(row['mode_bias'])} points is called mode bias below."
-    )
-    sentence = (
-        f"Its test accuracy differs by {points(-accuracy_loss.interval.estimate)} points "
-        f"({_interval(negated(accuracy_loss.interval))}): the claim that it is only a hair lower "
-        f"{_verdict(accuracy_loss.verdict)}"
-    )
-    if robustness:
-        sentence += (
-            f"; its accuracy on corruptions that neither met in training differs by "
-            f"{points(robustness.interval.estimate)} points ({_interval(robustness.interval)}): "
-            f"the claim that it degrades more gracefully {_verdict(robustness.verdict)}"
-        )
-    return [*sentences, f"{sentence}."]
-
-
-def _verdict(verdict: str) -> str:
-    return f"is {verdict}" if verdict.startswith("undecided") else verdict
-
-
-def _interval(interval: Interval) -> str:
-    text = bounds(interval)
-    return "no interval" if text == "–" else f"95 % interval {text}"

@@ -1,43 +1,35 @@
 """Compare the results of two commits and judge whether each metric changed significantly.
 
-A metric of a model is reported as improved or worse only if the 95 % confidence interval of its
-change excludes 0. A false positive costs more than a false negative, so wherever there is a choice
-of intervals, the wider one is used:
-
 - If both sides have the same seeds, the runs are paired, because runs of the same seed share the
-  images and the initial weights, whose effects cancel out. The interval is Student's t interval of
-  the differences per seed.
-- If the seeds differ, the runs are not paired. The interval is Welch's, with the degrees of freedom
-  of the side with fewer seeds. Satterthwaite's approximation is too narrow for a few seeds against
-  many (with 2 against 10, 10 % of comparisons without a real change are false positives). The
-  interval used here is never too narrow (Mickey & Brown, "Bounds on the distribution functions of
-  the Behrens-Fisher statistic", Annals of Mathematical Statistics 1966).
-- The test accuracy of paired runs must also generalize to other images of the same distribution:
-  the interval is widened to include that of a bootstrap over seeds and images. The bootstrap alone
-  can be too narrow with a few seeds (see `paired_bootstrap`).
+  images and the initial weights, whose effects cancel out. If the seeds differ, they are not, and
+  the interval is Welch's (see `statistics.difference_of_means`).
+- Every interval is over seeds and test images, as in the report (see `analysis.statistics`).
+- A review judges many metrics at once. A change is named only if its p-value, adjusted by Holm's
+  method for all metrics of all models, is below 5 %: so the probability that a review names any
+  change where there is none is at most 5 %.
+- A smaller gap is not called an improvement if the test accuracy fell with it: a network that has
+  learned nothing has no gap.
 - A single seed gives no estimate of the variance between seeds. Neither do seeds that all changed
   by exactly the same amount, which two seeds can do by chance if there are few images.
 - Results on different test images are not compared, because the accuracy depends on the images.
 
-Identical results are reported as a change of exactly 0, for any number of seeds. There is no
-correction for multiple comparisons: without a real change, up to 1 verdict in 20 is a false
-positive.
+Identical results are a change of exactly 0, for any number of seeds.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-import scipy.stats
 
-from overfitting.analysis.statistics import Interval, paired_bootstrap, t_interval
+from overfitting.analysis import measures, statistics
+from overfitting.analysis.claims import MAX_ACCURACY_LOSS
+from overfitting.analysis.measures import Measure
+from overfitting.analysis.statistics import SIGNIFICANCE, TOLERANCE, Estimate
+from overfitting.evaluation import metrics
 from overfitting.evaluation.corruptions import CORRUPTIONS, is_matched
 
-TOLERANCE = 1e-9
-"""Differences between accuracies or losses below this are rounding errors."""
-
 IMPROVED, WORSE, NOISE = "improved", "worse", "within noise"
+LESS_ACCURATE = "smaller, but so is the test accuracy"
 OTHER_IMAGES = "other test images"
 ONE_SEED = "a single seed cannot tell a change from noise; add seeds"
 NO_SPREAD = (
@@ -47,15 +39,30 @@ ONE_SIDE = "measured on one side only"
 
 
 @dataclass(frozen=True)
-class Run:
-    """The results of one trained network."""
+class Runs:
+    """The results of one model on one side, for all its seeds.
 
-    evaluation: Mapping[str, Any]
-    """The contents of its evaluation.json."""
-    correct: np.ndarray
-    """Booleans of shape (N,): whether the most probable class of each test image is its label."""
+    In the shapes below, S is the number of seeds, N the number of test images, K the number of
+    those that were also corrupted (the first ones).
+    """
+
+    seeds: Sequence[int]
+    """In ascending order."""
+    train_accuracy: np.ndarray
+    """S shares."""
+    probabilities: np.ndarray
+    """S×N×10: class probabilities of the test images."""
     labels: np.ndarray
-    """Integers of shape (N,): the label of each test image."""
+    """N integers, 0 to 9."""
+    correct_corrupted: np.ndarray
+    """Booleans, S×12×5×K: whether each corrupted image is classified correctly."""
+    augmentation: Mapping[str, object]
+    """The key `augmentation` of the model in `params.yaml`."""
+
+    @property
+    def correct(self) -> np.ndarray:
+        """Booleans, S×N: whether the most probable class is the label."""
+        return self.probabilities.argmax(axis=2) == self.labels
 
 
 @dataclass(frozen=True)
@@ -64,36 +71,40 @@ class Metric:
 
     name: str
     higher_is_better: bool
-    compute: Callable[[Mapping[str, Any], Sequence[str]], float]
-    """Takes the contents of evaluation.json and the names of the held-out corruptions; returns NaN
-    if the metric was not measured."""
+    measure: Callable[[Runs, Sequence[int]], Measure | None]
+    """Takes the runs and the numbers of the held-out corruptions; None if it was not measured."""
     key: str = ""
     """Its key in reports/metrics.json; empty if it is not recorded there."""
 
 
-def _held_out_accuracy(evaluation: Mapping[str, Any], held_out: Sequence[str]) -> float:
-    robustness = evaluation.get("robustness")
-    if not robustness or not held_out:
-        return float("nan")
-    return float(np.mean([robustness["corruptions"][name] for name in held_out]))
+def _held_out_accuracy(runs: Runs, held_out: Sequence[int]) -> Measure | None:
+    if not runs.correct_corrupted.shape[-1] or not held_out:
+        return None
+    return measures.mean_of(runs.correct_corrupted[:, list(held_out)].mean(axis=(1, 2)))
 
 
 TEST_ACCURACY = Metric(
-    "test accuracy", True, lambda evaluation, _: evaluation["test"]["accuracy"], "test_accuracy"
+    "test accuracy", True, lambda runs, _: measures.mean_of(runs.correct), "test_accuracy"
 )
+GAP = Metric("gap", False, lambda runs, _: measures.gap(runs.train_accuracy, runs.correct), "gap")
 HELD_OUT = Metric("accuracy on held-out corruptions", True, _held_out_accuracy)
 METRICS = [
     TEST_ACCURACY,
+    GAP,
     Metric(
-        "gap",
+        "test loss",
         False,
-        lambda evaluation, _: evaluation["train"]["accuracy"] - evaluation["test"]["accuracy"],
-        "gap",
+        lambda runs, _: measures.test_loss(runs.probabilities, runs.labels),
+        "test_loss",
     ),
     Metric(
-        "test loss", False, lambda evaluation, _: evaluation["test"]["cross_entropy"], "test_loss"
+        "ECE",
+        False,
+        lambda runs, _: measures.calibration_error(
+            runs.probabilities, runs.labels, metrics.mean_calibration_error
+        ),
+        "ece",
     ),
-    Metric("ECE", False, lambda evaluation, _: evaluation["calibration"]["ece"], "ece"),
     HELD_OUT,
 ]
 
@@ -107,10 +118,14 @@ class Row:
     """The mean over the seeds; NaN if it was not measured."""
     after: float
     """The mean over the seeds; NaN if it was not measured."""
-    interval: Interval | None
-    """The 95 % confidence interval of `after` - `before`; None if it cannot be computed."""
-    verdict: str
-    """"improved", "worse", "within noise" or "not comparable (reason)"."""
+    change: Estimate | None = None
+    """`after` - `before`; None if they cannot be compared."""
+    reason: str = ""
+    """Why they cannot be compared; empty if they can."""
+    p_value: float = float("nan")
+    """That of the change, adjusted for all metrics of a review; NaN if it was not tested."""
+    verdict: str = ""
+    """"improved", "worse", "within noise", `LESS_ACCURATE` or "not comparable (reason)"."""
 
 
 @dataclass(frozen=True)
@@ -122,90 +137,83 @@ class Comparison:
     """A sentence that names the seeds and test images, or the file, that the rows are based on."""
 
 
-def compare(before: Mapping[int, Run], after: Mapping[int, Run]) -> Comparison:
-    """Compare all metrics that were measured, by the rules in the docstring of this module.
+def compare(before: Runs | None, after: Runs | None) -> Comparison:
+    """Compare all metrics that were measured; `judge` then gives the verdicts.
 
     The held-out corruptions are those that neither side's augmentation applies in training, so that
     both sides are measured on the same corruptions.
 
     Args:
-        before: the runs of a model by seed; empty if the model is new.
-        after: the same; empty if the model was removed. At least one of the two is not empty.
+        before: the runs of a model; None if the model is new.
+        after: the same; None if the model was removed. At least one of the two is not None.
     """
-    paired = before.keys() == after.keys()
-    old_runs, new_runs = ([side[seed] for seed in sorted(side)] for side in (before, after))
-    held_out = _held_out_corruptions(run.evaluation for run in [*old_runs, *new_runs])
+    sides = [side for side in (before, after) if side is not None]
+    held_out = [
+        number
+        for number, name in enumerate(CORRUPTIONS)
+        if not any(is_matched(name, dict(side.augmentation)) for side in sides)
+    ]
     rows = []
     for metric in METRICS:
-        old, new = (
-            np.array([metric.compute(run.evaluation, held_out) for run in runs], dtype=np.float64)
-            for runs in (old_runs, new_runs)
-        )
-        missing = np.isnan([*old, *new])
-        if missing.all():
+        old, new = (metric.measure(side, held_out) if side else None for side in (before, after))
+        if old is None and new is None:
             continue
-        interval = None
-        if not before or not after:
-            verdict = not_comparable("removed" if before else "new")
-        elif missing.any():
-            verdict = not_comparable(ONE_SIDE)
-        elif not np.array_equal(_labels(metric, old_runs[0]), _labels(metric, new_runs[0])):
-            verdict = not_comparable(OTHER_IMAGES)
+        row = Row(metric, _mean(old), _mean(new))
+        if before is None or after is None:
+            row = replace(row, reason="removed" if before else "new")
+        elif old is None or new is None:
+            row = replace(row, reason=ONE_SIDE)
+        elif not np.array_equal(_labels(metric, before), _labels(metric, after)):
+            row = replace(row, reason=OTHER_IMAGES)
         else:
-            interval = change_over_seeds(old, new, paired)
-            if metric is TEST_ACCURACY and paired:
-                bootstrap = paired_bootstrap(_stack_correct(new_runs), _stack_correct(old_runs))
-                interval = _span(interval, bootstrap)
-            verdict = judge(interval, min(len(old), len(new)), metric.higher_is_better)
-        rows.append(Row(metric, _mean(old), _mean(new), interval, verdict))
+            row = _compared(row, old, new, paired=list(before.seeds) == list(after.seeds))
+        rows.append(row)
     return Comparison(rows, _basis(before, after))
 
 
-def change_over_seeds(before: np.ndarray, after: np.ndarray, paired: bool) -> Interval:
-    """Return the mean of `after` minus that of `before`, with its 95 % interval over the seeds.
-
-    The interval is Student's for paired seeds and Welch's, with fewer degrees of freedom, for
-    others; see the docstring of this module for the source.
-
-    Args:
-        before: one value per seed, at least one.
-        after: the same; in the same order of seeds as `before` if they are paired.
-        paired: whether both sides have the same seeds.
-
-    Returns:
-        The estimate and bounds in the units of the values. The bounds are NaN if the variance
-        between seeds cannot be estimated: with one seed on a side, or if all seeds changed by the
-        same amount other than 0.
-    """
-    change = float(after.mean() - before.mean())
-    if paired:
-        differences = after - before
-        if not differences.any():
-            return Interval(0.0, 0.0, 0.0)
-        if np.ptp(differences) < TOLERANCE:
-            return Interval(change, np.nan, np.nan)
-        return Interval(change, *t_interval(differences))
-    fewer = min(len(before), len(after))
-    if fewer < 2 or max(np.ptp(before), np.ptp(after)) < TOLERANCE:
-        return Interval(change, np.nan, np.nan)
-    standard_error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in (before, after)))
-    half_width = float(scipy.stats.t.ppf(0.975, fewer - 1) * standard_error)
-    return Interval(change, change - half_width, change + half_width)
+def _compared(row: Row, old: Measure, new: Measure, paired: bool) -> Row:
+    change = measures.difference(new, old, paired=paired)
+    one_seed = min(len(old.by_seed), len(new.by_seed)) < 2
+    differences = new.by_seed - old.by_seed if paired else np.array([change.value])
+    if (one_seed or not change.has_spread) and np.abs(differences).max() > TOLERANCE:
+        return replace(row, change=change, reason=ONE_SEED if one_seed else NO_SPREAD)
+    return replace(row, change=change)
 
 
-def judge(interval: Interval, seeds: int, higher_is_better: bool) -> str:
-    """Return the verdict on a change.
+def judge(models: Mapping[str, Comparison]) -> dict[str, Comparison]:
+    """Return the comparisons of a review, by model, with the verdict on every change."""
+    rows = [row for model in models.values() for row in model.rows]
+    tested = [
+        float("nan") if row.change is None or row.reason else row.change.p_value for row in rows
+    ]
+    adjusted = iter(statistics.holm(tested))
+    judged = {}
+    for name, model in models.items():
+        own = [replace(row, p_value=next(adjusted)) for row in model.rows]
+        own = [replace(row, verdict=_verdict(row)) for row in own]
+        accuracy = next((row for row in own if row.metric is TEST_ACCURACY), None)
+        if accuracy is not None and _is_lower(accuracy):
+            own = [
+                replace(row, verdict=LESS_ACCURATE)
+                if row.metric is GAP and row.verdict == IMPROVED
+                else row
+                for row in own
+            ]
+        judged[name] = replace(model, rows=own)
+    return judged
 
-    Args:
-        interval: the 95 % confidence interval of the change; bounds of NaN if unknown.
-        seeds: the number of seeds on the side that has fewer.
-        higher_is_better: whether an increase is an improvement.
-    """
-    if np.isnan(interval.low):
-        return not_comparable(ONE_SEED if seeds < 2 else NO_SPREAD)
-    if interval.low <= 0 <= interval.high:
+
+def _verdict(row: Row) -> str:
+    if row.reason or row.change is None:
+        return not_comparable(row.reason)
+    if not row.p_value < SIGNIFICANCE:  # also if it is NaN: then nothing changed
         return NOISE
-    return IMPROVED if (interval.estimate > 0) == higher_is_better else WORSE
+    return IMPROVED if (row.change.value > 0) == row.metric.higher_is_better else WORSE
+
+
+def _is_lower(accuracy: Row) -> bool:
+    """Return whether a test accuracy fell by more than what the lesson calls a hair."""
+    return accuracy.verdict == WORSE or accuracy.after < accuracy.before - MAX_ACCURACY_LOSS
 
 
 def not_comparable(reason: str) -> str:
@@ -216,7 +224,7 @@ def not_comparable(reason: str) -> str:
 def from_metrics(
     before: Mapping[str, float | None], after: Mapping[str, float | None], reason: str
 ) -> Comparison:
-    """List a model's means from two versions of reports/metrics.json, without a verdict.
+    """List a model's means from two versions of reports/metrics.json, which cannot be compared.
 
     Args:
         before: its metrics by key; empty if the model is new.
@@ -230,57 +238,30 @@ def from_metrics(
         means = [side.get(metric.key) for side in (before, after)]
         if means != [None, None]:
             first, second = (np.nan if mean is None else mean for mean in means)
-            rows.append(Row(metric, first, second, None, not_comparable(reason)))
+            rows.append(Row(metric, first, second, reason=reason))
     return Comparison(rows, "Means from reports/metrics.json.")
 
 
-def _held_out_corruptions(evaluations: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the corruptions that all runs measured and none applied in training."""
-    measured = [evaluation for evaluation in evaluations if evaluation.get("robustness")]
-    return [
-        name
-        for name in CORRUPTIONS
-        if all(
-            name in evaluation["robustness"]["corruptions"]
-            and not is_matched(name, evaluation["augmentation"])
-            for evaluation in measured
-        )
-    ]
-
-
-def _labels(metric: Metric, run: Run) -> np.ndarray:
+def _labels(metric: Metric, runs: Runs) -> np.ndarray:
     """Return the labels of the images that a metric was measured on; they identify the images."""
     if metric is HELD_OUT:
-        return run.labels[: run.evaluation["robustness"]["images"]]
-    return run.labels
+        return runs.labels[: runs.correct_corrupted.shape[-1]]
+    return runs.labels
 
 
-def _basis(before: Mapping[int, Run], after: Mapping[int, Run]) -> str:
+def _basis(before: Runs | None, after: Runs | None) -> str:
     """Return a sentence with the seeds and the number of test images of both sides."""
-    sides = [", ".join(map(str, sorted(side))) for side in (before, after)]
-    if before.keys() == after.keys():
-        seeds = f"{sides[0]} (paired)"
-    elif before and after:
-        seeds = f"{sides[0]} before; {sides[1]} after (not paired)"
+    sides = [side for side in (before, after) if side is not None]
+    listed = [", ".join(map(str, side.seeds)) for side in sides]
+    if len(sides) == 1:
+        seeds = listed[0]
+    elif list(sides[0].seeds) == list(sides[1].seeds):
+        seeds = f"{listed[0]} (paired)"
     else:
-        seeds = "".join(sides)
-    images = {f"{len(run.labels):,}" for run in [*before.values(), *after.values()]}
-    return f"Seeds: {seeds}. Test images: {' or '.join(sorted(images))}."
+        seeds = f"{listed[0]} before; {listed[1]} after (not paired)"
+    images = dict.fromkeys(f"{len(side.labels):,}" for side in sides)
+    return f"Seeds: {seeds}. Test images: {' or '.join(images)}."
 
 
-def _stack_correct(runs: Iterable[Run]) -> np.ndarray:
-    """Return which images each run classifies correctly: booleans of shape (seeds, images)."""
-    return np.stack([run.correct for run in runs])
-
-
-def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
-
-
-def _span(first: Interval, second: Interval) -> Interval:
-    """Return the smallest interval that contains both, with the estimate of the first."""
-    return Interval(
-        first.estimate,
-        float(np.minimum(first.low, second.low)),  # NaN if either is, unlike min
-        float(np.maximum(first.high, second.high)),
-    )
+def _mean(measure: Measure | None) -> float:
+    return float("nan") if measure is None else float(measure.by_seed.mean())

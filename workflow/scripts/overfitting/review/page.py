@@ -1,12 +1,13 @@
 """Formatting of a review as Markdown."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from overfitting.report.formatting import bounds, signed
 from overfitting.report.tables import Table, markdown_table
 
-from .comparison import IMPROVED, NOISE, WORSE, Comparison, Row
+from .comparison import IMPROVED, LESS_ACCURATE, NOISE, WORSE, Comparison, Row
 
 DIGITS = 4
 """Decimal places: enough to show a change of one image in 3,000."""
@@ -26,20 +27,24 @@ def render(
     """
     rows = [row for model in models.values() for row in model.rows]
     verdicts = Counter(row.verdict.split(" (")[0] for row in rows)
-    summary = [IMPROVED, WORSE, NOISE, "not comparable"]
+    summary = [f"{verdicts[verdict]} {verdict}" for verdict in (IMPROVED, WORSE, NOISE)]
+    if verdicts[LESS_ACCURATE]:
+        summary.append(f"{verdicts[LESS_ACCURATE]} gap {LESS_ACCURATE}")
+    summary.append(f"{verdicts['not comparable']} not comparable")
     parts = [
         f"## {title}",
-        ", ".join(f"{verdicts[verdict]} {verdict}" for verdict in summary) + ".",
+        ", ".join(summary) + ".",
         *notes,
     ]
     for name, model in models.items():
         parts += [f"### {name}", markdown_table(_table(model.rows)), model.basis]
     parts += [
         "↑ higher is better, ↓ lower is better. The gap is training minus test accuracy, ECE the "
-        "expected calibration error. The interval is that of the change, over the seeds and, for "
-        "test accuracy, the images. A metric is reported as improved or worse only if "
-        "this interval excludes 0; without a real change, up to 1 verdict in 20 is a false "
-        "positive.",
+        "expected calibration error. The interval is that of the change, over seeds and test "
+        "images. A review judges many metrics at once, so p is adjusted for all of them (Holm's "
+        "method), and only below 0.05 is a change called improved or worse: the probability that "
+        "a review names any change where there is none is at most 5%. An interval that excludes 0 "
+        "is therefore not enough.",
         "### Params",
         params or "None differ.",
         "### Learning curves",
@@ -71,7 +76,7 @@ def curves(figures: Mapping[str, str], base: str, commits: tuple[str, str], url:
 
 
 def _table(rows: Iterable[Row]) -> Table:
-    header = ["metric", "before", "after", "change", "95 % interval of the change", "verdict"]
+    header = ["metric", "before", "after", "change", "95% interval of the change", "p", "verdict"]
     return Table(
         header,
         [
@@ -80,7 +85,8 @@ def _table(rows: Iterable[Row]) -> Table:
                 _number(row.before),
                 _number(row.after),
                 _signed(row.after - row.before),
-                "–" if row.interval is None else bounds(row.interval, _signed),
+                "–" if row.change is None else bounds(row.change.interval, _signed),
+                _p_value(row.p_value),
                 row.verdict,
             ]
             for row in rows
@@ -90,6 +96,10 @@ def _table(rows: Iterable[Row]) -> Table:
 
 def _signed(value: float) -> str:
     return signed(value, DIGITS)
+
+
+def _p_value(value: float) -> str:
+    return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from overfitting.common.datasets import CLASSES
+from overfitting.common.datasets import N_CLASSES
 from overfitting.common.params import Augmentation, Model
 
 from .determinism import keras, tf
@@ -52,7 +52,7 @@ def build(model: Model) -> keras.Sequential:
             layers.Flatten(),
             *with_activation(partial(layers.Dense, 128), model.batch_norm),
             *dropout(model.dropout.dense),
-            layers.Dense(len(CLASSES), activation="softmax"),
+            layers.Dense(N_CLASSES, activation="softmax"),
         ]
     )
 

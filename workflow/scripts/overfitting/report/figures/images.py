@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from overfitting.analysis.predictions import Disagreement
-from overfitting.common.datasets import CLASSES
 
 from .style import WIDTH, plt
 
@@ -39,21 +38,24 @@ def augmentation_grid(augmented: dict[str, tuple[np.ndarray, np.ndarray]]) -> Fi
     return figure
 
 
-def samples(images: np.ndarray, labels: np.ndarray, per_class: int = 10) -> Figure:
+def samples(
+    images: np.ndarray, labels: np.ndarray, classes: list[str], per_class: int = 10
+) -> Figure:
     """Draw the first images of each class, a row per class.
 
     Args:
         images: uint8, N×28×28.
         labels: integers, N, 0 to 9.
+        classes: the names of the classes.
         per_class: the number of images of each class. If the data set has fewer, the rest of the
             row stays empty.
     """
-    grid = np.full((len(CLASSES), per_class, *images.shape[1:]), 255, dtype=np.uint8)
-    for number in range(len(CLASSES)):
+    grid = np.full((len(classes), per_class, *images.shape[1:]), 255, dtype=np.uint8)
+    for number in range(len(classes)):
         of_class = images[labels == number][:per_class]
         grid[number, : len(of_class)] = of_class
     figure, axis = plt.subplots(figsize=(WIDTH, 7))
-    mosaic(axis, grid, rows=CLASSES, columns=[str(n + 1) for n in range(per_class)])
+    mosaic(axis, grid, rows=classes, columns=[str(n + 1) for n in range(per_class)])
     axis.set_title("Training images of each class (28 × 28 pixels)")
     axis.set_xlabel("image of its class, in the order of the data set")
     axis.set_ylabel("class")

@@ -7,8 +7,6 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from overfitting.analysis.results import mean_val_loss
-
 from ..formatting import signed
 from .style import (
     SEED_ALPHA,
@@ -28,7 +26,8 @@ SETS: dict[str, dict[str, Any]] = {  # told apart by line style and marker, not 
 }
 GAP_PARTS = {
     "lesson_gap": "lesson's gap: printed training accuracy − test accuracy",
-    "mode_bias": "mode bias: training accuracy in inference mode − printed",
+    "running_average_part": "running-average part: training accuracy in train mode − printed",
+    "train_mode_part": "train-mode part: training accuracy in inference mode − in train mode",
     "gap": "gap, their sum: training − test accuracy, both in inference mode",
 }
 
@@ -36,7 +35,7 @@ GAP_PARTS = {
 def curves(table: pd.DataFrame) -> Figure:
     """Draw accuracy and loss per epoch, training against validation; a row per model.
 
-    A vertical line marks the epoch at which the mean validation loss is lowest.
+    A star marks the lowest validation loss of each seed.
 
     Args:
         table: as `results.curves_table` returns it.
@@ -50,7 +49,6 @@ def curves(table: pd.DataFrame) -> Figure:
         sharey="col",
         squeeze=False,
     )
-    val_loss = mean_val_loss(table)
     colours = dict(zip(SETS, sns.color_palette(n_colors=2), strict=True))
     for row, model in zip(axes, models, strict=True):
         of_model = table[table["model"] == model]
@@ -66,9 +64,11 @@ def curves(table: pd.DataFrame) -> Figure:
         accuracy.set_ylabel("accuracy (share of images)")
         accuracy.legend()
         loss.set_ylabel("loss (cross-entropy, nats)")
-        lowest = val_loss[model].idxmin()
-        line = loss.axvline(lowest, color="0.2", linestyle=":", linewidth=1.5)
-        loss.legend([line], [f"lowest validation\nloss: epoch {lowest}"])
+        lowest = of_model.loc[of_model.groupby("seed")["val_loss"].idxmin()]
+        [stars] = loss.plot(
+            lowest["epoch"], lowest["val_loss"], linestyle="", marker="*", color="0.2", markersize=9
+        )
+        loss.legend([stars], ["lowest validation\nloss of each seed"])
     figure.suptitle(
         "Learning curves, as Keras prints them (training: dropout, augmentation on)\n"
         f"{seeds_note(table)}"
@@ -97,22 +97,22 @@ def gap_per_epoch(table: pd.DataFrame) -> Figure:
 
 
 def gap_split(table: pd.DataFrame) -> Figure:
-    """Draw each model's gap and the two parts that add up to it, in percentage points.
+    """Draw each model's gap and the three parts that add up to it, in percentage points.
 
     Args:
-        table: a row per run with `model`, `seed`, `lesson_gap`, `mode_bias` and `gap` (signed
-            shares), as `results.runs_table` returns it.
+        table: a row per run with `model`, `seed` and the columns `GAP_PARTS` (signed shares), as
+            `results.runs_table` returns it.
     """
     models = list(table["model"].unique())
-    figure, axis = plt.subplots(figsize=(WIDTH, 0.85 * len(models) + 2.4))
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.1 * len(models) + 2.7))
     palette = sns.color_palette(n_colors=len(GAP_PARTS))
-    hatches = ["//", "..", ""]  # so that the bars can be told apart without colour
+    hatches = ["//", "..", "xx", ""]  # so that the bars can be told apart without colour
     for number, (part, label) in enumerate(GAP_PARTS.items()):
         seeds = 100 * table.pivot(index="model", columns="seed", values=part).loc[models]
         heights = dodged_heights(len(models), number, len(GAP_PARTS))
         means = seeds.mean(axis="columns")
         axis.barh(
-            heights, means, height=0.24, color=palette[number], hatch=hatches[number], label=label
+            heights, means, height=0.18, color=palette[number], hatch=hatches[number], label=label
         )
         axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=SEED_ALPHA)
         for height, mean in zip(heights, means, strict=True):
@@ -121,7 +121,7 @@ def gap_split(table: pd.DataFrame) -> Figure:
             )
     axis.axvline(0, color="0.2", linewidth=1.5)
     label_rows(axis, models)
-    axis.set_title("The gap is the lesson's gap plus the mode bias")
+    axis.set_title("The gap is the lesson's gap plus two parts")
     axis.set_xlabel("percentage points of accuracy (mean at the right)")
     axis.set_ylabel("model")
     legend_below(figure, axis, seeds_note(table), columns=1)

@@ -80,31 +80,33 @@ def _format_percentage(percent: float) -> str:
     return f"{percent:.0f}" if percent >= 1 else ""
 
 
-def class_changes(table: pd.DataFrame) -> Figure:
-    """Draw the change in accuracy on each class relative to the first model.
+def class_changes(table: pd.DataFrame, reference: str) -> Figure:
+    """Draw the change in accuracy on each class relative to the reference.
 
-    Classes are sorted by the change of the second model, the largest gain on top.
+    Classes are sorted by the change of the first other model, the largest gain on top.
 
     Args:
         table: a row per run and class with `model`, `seed`, `class_name` and `change`: the
-            accuracy on the class minus that of the first model with the same seed (signed share).
-            Two or more models, including the first, whose changes are 0.
+            accuracy on the class minus that of the reference with the same seed (signed share).
+            Two or more models, including the reference, whose changes are 0.
+        reference: one of the models.
     """
-    (first, _), (second, _), *_ = styles = list(model_styles(table).items())
+    styles = model_styles(table)
+    others = [model for model in styles if model != reference]
     points = table.assign(change=100 * table["change"])
-    of_second = points[points["model"] == second].groupby("class_name", sort=False)["change"]
-    classes = list(of_second.mean().sort_values(ascending=False, kind="stable").index)
+    of_first = points[points["model"] == others[0]].groupby("class_name", sort=False)["change"]
+    classes = list(of_first.mean().sort_values(ascending=False, kind="stable").index)
     figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.1 * len(styles)) * len(classes) + 2))
     axis.axvline(0, color="0.2", linewidth=1.5)
-    for number, (model, plot_kwargs) in enumerate(styles[1:]):
+    for number, model in enumerate(others):
         of_model = points[points["model"] == model]
         seeds = of_model.pivot(index="class_name", columns="seed", values="change").loc[classes]
-        heights = dodged_heights(len(classes), number, len(styles) - 1)
-        plot_kwargs = plot_kwargs | {"linestyle": ""}
+        heights = dodged_heights(len(classes), number, len(others))
+        plot_kwargs = styles[model] | {"linestyle": ""}
         axis.plot(seeds, heights, **(plot_kwargs | {"alpha": SEED_ALPHA, "markersize": 4}))
         axis.plot(seeds.mean(axis="columns"), heights, label=model, **plot_kwargs)
     label_rows(axis, classes)
-    axis.set_title(f"Accuracy on each class, minus that of {first} with the same seed")
+    axis.set_title(f"Accuracy on each class, minus that of {reference} with the same seed")
     axis.set_xlabel("difference (percentage points)")
     axis.set_ylabel("class")
     legend_below(figure, axis, seeds_note(table))

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from ..formatting import signed
 from .style import (
-    LEGEND_HANDLE_LENGTH,
     WIDTH,
     dodged_heights,
     heat_map,
@@ -20,25 +19,26 @@ from .style import (
     seeds_note,
 )
 
-MATCHED = "open marker: the model has met\nsuch images in training"
+MATCHED = "open marker: the model has met such images in training"
 
 
-def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
-    """Draw accuracy against shift for each model, and its difference to the first model.
+def shift_maps(grids: dict[str, np.ndarray], reference: str) -> Figure:
+    """Draw accuracy against shift for each model, and its difference to the reference.
 
     Args:
         grids: by model, its accuracy (shares, 9×9, mean over the seeds): rows 0 to 8 for images
             shifted down by -4 to 4 pixels, columns 0 to 8 the same to the right.
+        reference: one of the models.
     """
-    first, *others = grids
+    others = [model for model in grids if model != reference]
     percent = {model: 100 * grid for model, grid in grids.items()}
-    differences = {model: percent[model] - percent[first] for model in others}
+    differences = {model: percent[model] - percent[reference] for model in others}
     largest = max([1.0, *(np.abs(grid).max() for grid in differences.values())])
     columns, height = (2, 4.1) if others else (1, 7)
     figure, axes = plt.subplots(
         len(grids), columns, figsize=(WIDTH, height * len(grids)), squeeze=False
     )
-    max_shift = len(grids[first]) // 2
+    max_shift = len(grids[reference]) // 2
     pixels = [signed(shift, 0) for shift in range(-max_shift, max_shift + 1)]
     for row, (model, grid) in zip(axes, percent.items(), strict=True):
         heat_map(row[0], grid, "{:.0f}".format, pixels, pixels, cmap="Blues", vmin=0, vmax=100)
@@ -46,7 +46,7 @@ def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
         if model in differences:
             scale = {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
             heat_map(row[1], differences[model], partial(signed, digits=0), pixels, pixels, **scale)
-            row[1].set_title(f"{model} minus\n{first} (percentage points)")
+            row[1].set_title(f"{model} minus\n{reference} (percentage points)")
         elif others:
             row[1].remove()
     for axis in figure.axes:
@@ -57,25 +57,29 @@ def shift_maps(grids: dict[str, np.ndarray]) -> Figure:
 
 
 def corruption_curves(table: pd.DataFrame) -> Figure:
-    """Draw accuracy against severity, a panel per corruption and one for their mean.
+    """Draw accuracy against severity: a panel per corruption, and one for each of two means.
+
+    One mean is over all corruptions, the other over those that no model has met in training.
 
     Args:
         table: a row per run, corruption and severity (0, clean, to 5) with `model`, `seed`,
             `corruption`, `severity`, `accuracy` (share) and `matched`: whether the augmentation of
             the model generates such images in training.
     """
-    mean = table.groupby(["model", "seed", "severity"], sort=False, as_index=False).agg(
-        {"accuracy": "mean", "matched": "all"}
-    )
-    rows_by_panel = {"mean of all": mean} | {
-        str(name): rows for name, rows in table.groupby("corruption", sort=False)
+    met = table.groupby("corruption", sort=False)["matched"].any()
+    means = {
+        "mean of all": table,
+        "mean of held-out": table[table["corruption"].isin(met.index[~met])],
     }
+    rows_by_panel = {
+        name: rows.groupby(["model", "seed", "severity"], sort=False, as_index=False).agg(
+            {"accuracy": "mean", "matched": "all"}
+        )
+        for name, rows in means.items()
+    } | {str(name): rows for name, rows in table.groupby("corruption", sort=False)}
     grid = np.full((-(-len(rows_by_panel) // 3), 3), ".", dtype=object)
-    grid.flat[: len(rows_by_panel) - 1] = list(rows_by_panel)[1:]
-    figure, axes = plt.subplot_mosaic(
-        [["mean of all", "legend", "legend"], *grid.tolist()],
-        figsize=(WIDTH, 2.5 * (len(grid) + 1)),
-    )
+    grid.flat[: len(rows_by_panel)] = list(rows_by_panel)
+    figure, axes = plt.subplot_mosaic(grid.tolist(), figsize=(WIDTH, 2.5 * len(grid) + 1))
     low = np.floor(10 * table["accuracy"].min()) / 10
     styles = model_styles(table)
     for name, rows in rows_by_panel.items():
@@ -91,29 +95,22 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
         axis.set_xlabel("severity (0: clean)")
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel("accuracy (share)")
-    axes["legend"].set_axis_off()
-    axes["legend"].legend(
-        *axes["mean of all"].get_legend_handles_labels(),
-        title=f"{seeds_note(table)}\n{MATCHED}",
-        loc="center",
-        ncols=2 if len(styles) > 1 else 1,
-        handlelength=LEGEND_HANDLE_LENGTH,
-        alignment="left",
-    )
+    legend_below(figure, axes["mean of all"], f"{seeds_note(table)}; {MATCHED}")
     figure.suptitle("Accuracy on corrupted test images")
     return figure
 
 
-def corruption_errors(table: pd.DataFrame) -> Figure:
-    """Draw each model's corruption errors relative to the first model's, and their means.
+def corruption_errors(table: pd.DataFrame, reference: str) -> Figure:
+    """Draw each model's corruption errors relative to those of the reference, and their means.
 
     CE and mCE are those of Hendrycks & Dietterich 2019 (arXiv 1903.12261).
 
     Args:
         table: a row per model and corruption with `model`, `corruption`, `error` (CE, a ratio;
-            1 means as many errors as the first model) and `matched`: whether the augmentation of
+            1 means as many errors as the reference) and `matched`: whether the augmentation of
             the model generates such images in training. The last rows are means; their names
             start with mCE.
+        reference: one of the models.
     """
     names = list(table["corruption"].unique())
     means = [name for name in names if name.startswith("mCE")]
@@ -132,7 +129,7 @@ def corruption_errors(table: pd.DataFrame) -> Figure:
             axis.plot(error, height, markerfacecolor=facecolor, markeredgewidth=1.5, **plot_kwargs)
     axis.axhline(len(names) - len(means) - 0.5, color="0.2")  # separates the means from the rest
     label_rows(axis, [name.replace("_", " ") for name in names])
-    axis.set_title(f"Errors on corrupted images, relative to {next(iter(styles))}")
+    axis.set_title(f"Errors on corrupted images, relative to {reference}")
     axis.set_xlabel("corruption error (ratio; below 1: fewer errors)")
     axis.set_ylabel("corruption")
     legend_below(figure, axis, MATCHED)

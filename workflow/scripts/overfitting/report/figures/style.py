@@ -34,6 +34,7 @@ fontManager.ttflist = [
     font for font in fontManager.ttflist if Path(font.fname).is_relative_to(mpl.get_data_path())
 ]
 mpl.rcParams["svg.hashsalt"] = "overfitting"  # without it, the ids in the SVG would be random
+mpl.rcParams["text.parse_math"] = False  # a name may contain dollar signs
 mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
 
 

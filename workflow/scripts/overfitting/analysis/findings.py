@@ -1,0 +1,80 @@
+"""Claims, the findings on them, and the verdicts that follow from the findings."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from .statistics import Estimate, Interval
+
+MARGIN = 0.01
+"""The smallest difference that matters: one percentage point, or 0.01 of another measure. The claim
+of a difference is not supported if the interval lies entirely below this."""
+
+SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One number measured for a claim; where it has a verdict, a plus is what the claim says."""
+
+    model: str
+    measure: str
+    interval: Interval
+    """A share of the images or a difference of shares; losses and scores in their own units."""
+    in_points: bool = True
+    """Whether the report shows it in percentage points."""
+    verdict: str = ""
+    """Empty if the number is only shown for context."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim of the lesson and the findings on it."""
+
+    number: str
+    """Its number in the report, which counts `OTHER_CLAIMS` too; parts have a letter."""
+    claim: str
+    """The claim in the words of the report."""
+    question: str
+    """The claim as a question that the measurement answers."""
+    measure: str
+    """What is measured, and how."""
+    findings: list[Finding] = field(default_factory=list)
+    details: list[Finding] = field(default_factory=list)
+    """For claim 4, two for each judged model and held-out corruption: the gain on it, and the mean
+    gain without it."""
+    notes: list[str] = field(default_factory=list)
+
+
+def verdict(estimate: Estimate, margin: float = MARGIN) -> str:
+    """Decide whether a claim is supported.
+
+    Args:
+        estimate: of what the claim says is above 0.
+        margin: the claim is supported if the whole interval lies above 0, and not supported if it
+            lies below this, so that it rules out a difference that matters.
+
+    Returns:
+        "supported", "not supported" or "inconclusive at N seeds". With one seed, or if all seeds
+        give the same value, nothing is known about other seeds, so there is no decision.
+    """
+    interval = estimate.interval
+    n_seeds = estimate.degrees_of_freedom + 1
+    if n_seeds > 1 and not estimate.has_spread:
+        return f"{INCONCLUSIVE}: all seeds alike"
+    if estimate.has_spread and interval.low > 0:
+        return SUPPORTED
+    if estimate.has_spread and interval.high < margin:
+        return NOT_SUPPORTED
+    return f"{INCONCLUSIVE} at {n_seeds} seed{'' if n_seeds == 1 else 's'}"
+
+
+def table(claims: list[Claim]) -> pd.DataFrame:
+    """Return a row per finding or detail: claim, model, measure, interval and verdict."""
+    columns = ["claim", "model", "measure", *Interval._fields, "verdict"]
+    rows = [
+        (claim.number, each.model, each.measure, *each.interval, each.verdict)
+        for claim in claims
+        for each in [*claim.findings, *claim.details]
+    ]
+    return pd.DataFrame(rows, columns=columns)

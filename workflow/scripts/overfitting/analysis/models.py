@@ -1,0 +1,62 @@
+"""What models contain: claims go by this, whatever a model is called and wherever it is listed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from .predictions import Predictions
+
+Settings = Mapping[str, Any]
+"""The settings of a model that `training.json` records: `augmentation`, `dropout`, `batch_norm` and
+`early_stopping`, as in `params.yaml`."""
+
+
+@dataclass(frozen=True)
+class ModelResults:
+    """What the claims need to know about one model."""
+
+    name: str
+    settings: Settings
+    table: pd.DataFrame
+    """A row per seed, as `results.runs_table` returns it."""
+    predictions: Predictions
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether the lesson's claims are about this model: dropout and augmentation, no more."""
+        return regularizers(self.settings) == {"augmentation", "dropout"}
+
+
+Pair = tuple[ModelResults, ModelResults]
+"""The reference, and a model that is compared with it."""
+
+
+def regularizers(settings: Settings) -> set[str]:
+    """Return which regularizers a model has: names of keys of `Settings`."""
+    return {
+        name
+        for name, value in settings.items()
+        if (any(value.values()) if isinstance(value, Mapping) else value)
+    }
+
+
+def reference(runs: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the model that the others are compared with: the first one without regularizers.
+
+    If there are several, those trained as most of the models are come first.
+
+    Args:
+        runs: with `model`, `model_settings` and `training`, as `results.load_runs` returns them.
+
+    Returns:
+        Its name; None if every model has a regularizer.
+    """
+    trainings = [run["training"] for run in runs]
+    frequency = {
+        run["model"]: trainings.count(run["training"])
+        for run in runs
+        if not regularizers(run["model_settings"])
+    }
+    return max(frequency, key=lambda model: frequency[model], default=None)

@@ -1,0 +1,95 @@
+"""Tables of the accuracy on shifted and corrupted test images."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from overfitting.evaluation import metrics
+from overfitting.evaluation.corruptions import CORRUPTIONS, SEVERITIES, is_matched
+
+from .predictions import Predictions
+
+
+def shift_maps(predictions: dict[str, Predictions]) -> dict[str, np.ndarray]:
+    """Return by model its accuracy for each shift, the mean over its seeds.
+
+    Returns:
+        Shares, 9×9: rows are shifts down, columns shifts to the right, both from -4 to 4 pixels.
+    """
+    return {
+        model: of_model.correct_shifted.mean(axis=(0, 3)) for model, of_model in predictions.items()
+    }
+
+
+def corruption_table(
+    predictions: dict[str, Predictions],
+    seeds: list[int],
+    augmentations: dict[str, dict[str, Any]],
+) -> pd.DataFrame:
+    """Return a row per model, seed, corruption and severity: accuracy, and whether it is matched.
+
+    Severity 0 stands for the same images without corruption. `matched` is true where the model's
+    augmentation generates such images in training. Without corrupted images the table has no rows.
+
+    Args:
+        predictions: by model, as `load` returns them.
+        seeds: the seeds of each model, in the order of its predictions.
+        augmentations: by model, the value of its key `augmentation` in `params.yaml`.
+    """
+    names = ["model", "seed", "corruption", "severity"]
+    if not next(iter(predictions.values())).correct_corrupted.shape[-1]:
+        return pd.DataFrame(columns=[*names, "accuracy", "matched"])
+    tables = []
+    for model, of_model in predictions.items():
+        corrupted = of_model.correct_corrupted.mean(axis=-1)
+        clean = np.broadcast_to(
+            of_model.correct_clean.mean(axis=-1)[:, np.newaxis, np.newaxis],
+            (*corrupted.shape[:2], 1),
+        )
+        accuracy = np.concatenate([clean, corrupted], axis=2)
+        index = pd.MultiIndex.from_product(
+            [[model], seeds, list(CORRUPTIONS), range(SEVERITIES + 1)], names=names
+        )
+        tables.append(pd.Series(accuracy.ravel(), index, name="accuracy").reset_index())
+    table = pd.concat(tables, ignore_index=True)
+    table["matched"] = [
+        is_matched(name, augmentations[model])
+        for model, name in zip(table["model"], table["corruption"], strict=True)
+    ]
+    return table
+
+
+def corruption_errors(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return a row per model and corruption: the corruption error relative to the reference.
+
+    The rows `mCE` hold the mean over all corruptions, the rows `mCE, held out` the mean over those
+    that are matched neither for the model nor for the reference.
+
+    Args:
+        table: as `corruption_table` returns it.
+        reference: one of the models.
+    """
+    columns = ["model", "corruption", "error", "matched"]
+    if table.empty:
+        return pd.DataFrame(columns=columns)
+    corrupted = table[table["severity"] > 0]
+    by_severity = 1 - corrupted.pivot_table(
+        index=["model", "corruption"], columns="severity", values="accuracy", sort=False
+    )
+    errors = dict(zip(by_severity.index, by_severity.to_numpy(), strict=True))
+    matched = corrupted.groupby(["model", "corruption"])["matched"].first()
+    rows: list[tuple[str, str, float, bool]] = []
+    for model in table["model"].unique():
+        own_matched = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
+        error = {
+            name: metrics.corruption_error(errors[(model, name)], errors[(reference, name)])
+            for name in CORRUPTIONS
+        }
+        held_out = [
+            name for name in CORRUPTIONS if not (own_matched[name] or matched[(reference, name)])
+        ]
+        rows += [(model, name, error[name], own_matched[name]) for name in CORRUPTIONS]
+        for mean_name, names in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
+            rows.append((model, mean_name, float(np.mean([error[name] for name in names])), False))
+    return pd.DataFrame(rows, columns=columns)
