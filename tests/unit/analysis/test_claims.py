@@ -317,16 +317,34 @@ def test_a_result_that_hangs_on_one_or_two_corruptions_depends_on_them(left_out:
         assert without.interval.estimate == pytest.approx(-sign * 0.01, abs=0.003)
 
 
-def test_a_result_that_many_corruptions_carry_does_not_depend_on_two() -> None:
-    estimate = Estimate(0.05, 0.005, 4)
-    assert verdict_over_corruptions(estimate, [0.2, 0.1, 0.05, *[0.02] * 7]) == "supported"
-    assert verdict_over_corruptions(estimate, [0.3, 0.25, *[-0.01] * 8]) == DEPENDS
+@pytest.mark.parametrize("better", [0.7, 0.3])
+def test_a_result_that_many_corruptions_carry_does_not_depend_on_two(better: float) -> None:
+    accuracies = [better] * len(CORRUPTIONS)
+    for name in ("brightness", "contrast"):
+        accuracies[list(CORRUPTIONS).index(name)] = 0.5 + 2 * (better - 0.5)
+    claim = evaluated(corrupted=(0.5, accuracies))["4"]
+    assert verdicts(claim) == ["supported" if better > 0.5 else "not supported"]
+
+
+def test_a_verdict_must_be_the_same_without_the_corruptions_that_carry_it() -> None:
+    clear, unclear = Estimate(0.05, 0.005, 4), Estimate(0.05, 0.1, 4)
     worse = Estimate(-0.05, 0.005, 4)
-    assert verdict_over_corruptions(worse, [-0.2, -0.1, *[-0.02] * 8]) == "not supported"
-    small = Estimate(0.001, 0.001, 4)  # too small to matter, whatever carries it
-    assert verdict_over_corruptions(small, [0.02, *[-0.001] * 9]) == "not supported"
-    unclear = Estimate(0.05, 0.1, 4)
-    assert verdict_over_corruptions(unclear, [0.9, *[0.0] * 9]) == "inconclusive at 5 seeds"
+    assert verdict_over_corruptions(clear, [clear, clear]) == "supported"
+    assert verdict_over_corruptions(worse, [worse, worse]) == "not supported"
+    for overall, reduced in ((clear, worse), (clear, unclear), (worse, clear), (worse, unclear)):
+        assert verdict_over_corruptions(overall, [overall, reduced]) == DEPENDS
+    assert verdict_over_corruptions(unclear, [clear, worse]) == "inconclusive at 5 seeds"
+
+
+def test_the_two_corruptions_that_carry_most_are_left_out_once() -> None:
+    accuracies = [0.5] * len(CORRUPTIONS)
+    for name, accuracy in (("shear", 0.9), ("scale", 0.8), ("contrast", 0.1)):
+        accuracies[list(CORRUPTIONS).index(name)] = accuracy
+    claim = evaluated(corrupted=(0.5, accuracies))["4"]
+    assert finding(claim, "the same without shear and scale").interval.estimate == pytest.approx(
+        -0.4 / 8, abs=0.001
+    )
+    assert finding(claim, "the same without brightness and contrast")
 
 
 def test_each_held_out_corruption_is_shown_with_the_mean_without_it() -> None:

@@ -81,7 +81,9 @@ def findings(claim: Claim) -> Table:
         [
             [
                 finding.model,
-                f"{finding.measure} (points)" if finding.in_points else finding.measure,
+                finding.measure
+                if not finding.in_points or "point" in finding.measure
+                else f"{finding.measure} (points)",
                 formatted(finding.interval.estimate),
                 bounds(finding.interval, formatted),
                 finding.verdict or "–",
