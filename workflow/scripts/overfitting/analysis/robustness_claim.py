@@ -24,8 +24,8 @@ def graceful(pairs: list[Pair]) -> Claim:
         "Is it more accurate on corruptions that neither it nor the reference met in training?",
         "The gain in accuracy, averaged over the held-out corruptions and five severities, paired "
         "by seed and image. A verdict stands only if it is the same without the one or two "
-        "corruptions that carry most of this mean. Matched corruptions, which augmentation showed in "
-        "training, stand apart.",
+        "corruptions that carry most of this mean. Matched corruptions, which augmentation showed "
+        "in training, stand apart.",
     )
     if any(not reference.predictions.correct_shifted.shape[-1] for reference, _ in pairs):
         claim.notes.append("Not measured: `robustness.test_size` is 0.")
