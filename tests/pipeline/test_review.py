@@ -18,7 +18,6 @@ import ruamel.yaml
 
 sys.path.append(SCRIPTS)
 from overfitting.common.files import write_record
-from overfitting.evaluation import metrics
 
 model, seed = sys.argv[1], int(sys.argv[2])
 accuracy = ruamel.yaml.YAML(typ="safe").load(Path("params.yaml"))["models"][model]["accuracy"]
@@ -31,13 +30,11 @@ np.savez(
     folder / "predictions.npz",
     probabilities=np.eye(10, dtype=np.float32)[(labels + ~right) % 10],
     labels=labels,
+    corrupted=np.empty((12, 5, 0), dtype=bool),
 )
 measured = {
     "augmentation": {"flip": None, "translation": 0.0},
     "train": {"accuracy": 0.95 + 0.01 * random.random()},
-    "test": {"accuracy": right.mean(), "cross_entropy": 1 - right.mean()},
-    "calibration": {"ece": 0.05 + 0.01 * random.random()},
-    "robustness": None,
 }
 write_record(folder / "evaluation.json", measured)
 """
@@ -133,7 +130,7 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert everything_in(branched.folder) == before
     assert list(tmp_path.iterdir()) == []
     kept, changed, added, lost = page.split("### ")[1:5]
-    assert kept.count("| 0.0000 | 0.0000 to 0.0000 | within noise |") == 4
+    assert kept.count("| 0.0000 | 0.0000 to 0.0000 | – | within noise |") == 4
     assert "| test accuracy ↑ | 0.9" in changed
     assert changed.splitlines()[4].endswith("| worse |")
     assert added.count("not comparable (new)") == lost.count("not comparable (removed)") == 4
@@ -150,7 +147,7 @@ def test_without_results_the_committed_metrics_are_listed(
     branched.git("clone", "--quiet", str(branched.folder), str(clone.folder))
     clone.git("checkout", "--quiet", "--detach")  # as in CI
     page = review_of(clone, "origin/main", "--figures", "https://example.org/raw")
-    assert "| test accuracy ↑ | 0.9500 | 0.6000 | −0.3500 | – | not comparable (" in page
+    assert "| test accuracy ↑ | 0.9500 | 0.6000 | −0.3500 | – | – | not comparable (" in page
     assert (
         "Some results were not compared: the results of origin/main are not in DVC's cache. In a "
         in page

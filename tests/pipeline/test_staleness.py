@@ -20,7 +20,12 @@ def leaves(content: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 def other_value(key: tuple[str, ...], value: Any) -> Any:
     """Return another valid value for a key."""
-    known: dict[str, Any] = {"flip": "vertical", "sources": ["$FASHION_MNIST_DIR", "/nowhere"]}
+    known: dict[str, Any] = {
+        "classes": [f"class {number}" for number in range(10)],
+        "flip": "vertical",
+        "name": "My images",
+        "sources": ["$FASHION_MNIST_DIR", "/nowhere"],
+    }
     if key[-1] in known:
         return known[key[-1]]
     match value:

@@ -108,10 +108,9 @@ def test_with_a_home_folder_in_which_nothing_can_be_written(
     stub_project: Project, command: tuple[str, ...]
 ) -> None:
     """Not even by root, who may write into any folder that is only read-only."""
-    variables = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME")
-    settings = [f"{name}=/dev/null/{name}" for name in variables]
+    unset = ("-u", "XDG_CACHE_HOME", "-u", "XDG_CONFIG_HOME")
     make_report_stale(stub_project)
-    done = stub_project.run("env", *settings, *command)
+    done = stub_project.run("env", *unset, "HOME=/proc/home", *command)
     assert executed_stages(done.stdout) == {"report"}
     stub_project.assert_up_to_date()
 

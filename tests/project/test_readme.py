@@ -32,17 +32,21 @@ def test_results_match_the_committed_report() -> None:
 def test_verdicts_match_the_committed_report() -> None:
     claims = pd.read_csv(ROOT / "reports" / "tables" / "claims.csv", keep_default_na=False)
     header, *rows = table_rows("the lesson's claim")
-    assert header[1:] == ["measured", "estimate", "95 % interval", "verdict"]
-    judged = [
-        [
-            row["measure"],
-            formatting.points(row["estimate"]),
-            formatting.bounds(Interval(row["estimate"], row["low"], row["high"])),
-            row["verdict"],
-        ]
-        for row in claims.to_dict("records")
-        if row["verdict"]
-    ]
+    assert header[1:] == ["measured", "estimate", "95% interval", "verdict"]
+    judged = []
+    for row in claims.to_dict("records"):
+        is_score = "Brier" in row["measure"] or "(nats)" in row["measure"]
+        formatted = formatting.signed if is_score else formatting.points
+        interval = Interval(row["estimate"], row["low"], row["high"])
+        judged.append(
+            [
+                row["measure"],
+                formatted(interval.estimate),
+                formatting.bounds(interval, formatted),
+                row["verdict"],
+            ]
+        )
+    judged = [row for row in judged if row[-1]]
     assert [row[1:] for row in rows] == judged
     report = (ROOT / "reports" / "report.md").read_text(encoding="utf-8")
     for claim, *_ in rows:

@@ -68,7 +68,7 @@ def honest_estimates(pairs: list[Pair]) -> Claim:
                     Finding(model.name, f"{name}: reduction of the distance", reduction.interval),
                     Finding(
                         model.name,
-                        f"{name}: left until it is {points} larger",
+                        f"{name}: left until the distance is {points} larger",
                         left.interval,
                         verdict=verdict(left, margin=0.0) if model.is_judged else "",
                     ),
