@@ -49,6 +49,8 @@ def expected(key: tuple[str, ...]) -> set[str]:
     match key:
         case ("data", "sources"):
             return {"download"}
+        case ("data", "name" | "classes"):
+            return {"report"}
         case ("data", _):
             return {"subset"}
         case ("robustness", _):
