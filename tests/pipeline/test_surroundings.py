@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import matplotlib
+import matplotlib.font_manager
 import pytest
 from fontTools.ttLib import TTFont
 from support.project import BIN, Project, executed_stages
@@ -58,6 +59,7 @@ HOSTILE_VARIABLES = {
     "PYTHONHASHSEED": "7",
     "PYTHONSAFEPATH": "1",
     "SOURCE_DATE_EPOCH": "0",
+    "TF2_BEHAVIOR": "0",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "TF_XLA_FLAGS": "--tf_xla_auto_jit=2 --tf_xla_cpu_global_jit",
     "XLA_FLAGS": "--no_such_flag",
@@ -80,6 +82,18 @@ def install_font_named_arial(home: Path) -> None:
     font.save(home / ".fonts" / "arial.ttf")
 
 
+def falsify_list_of_fonts(cache: Path) -> None:
+    """Write matplotlib's list of fonts, in which DejaVu Sans has the file of another font."""
+    fonts = matplotlib.font_manager.FontManager()
+    [serif] = [font for font in fonts.ttflist if font.fname.endswith("/DejaVuSerif.ttf")]
+    for font in fonts.ttflist:
+        if font.name == "DejaVu Sans":
+            font.fname = serif.fname
+    cache.mkdir(parents=True)
+    path = cache / f"fontlist-v{fonts.__version__}.json"
+    matplotlib.font_manager.json_dump(fonts, path)
+
+
 def test_settings_of_the_user_change_no_byte(project: Project, tmp_path: Path) -> None:
     """Weights, results and report, by either engine, under settings that would change them."""
     home = tmp_path / "home"
@@ -87,6 +101,7 @@ def test_settings_of_the_user_change_no_byte(project: Project, tmp_path: Path) -
         (home / name).parent.mkdir(parents=True)
         (home / name).write_text(text)
     install_font_named_arial(home)
+    falsify_list_of_fonts(home / "cache" / "matplotlib")
     (project.folder / "matplotlibrc").write_text(MATPLOTLIBRC)
     lock = project.folder / "dvc.lock"
     recorded = lock.read_bytes()

@@ -119,7 +119,7 @@ def gap_table(
     """Return a row per model, in the order of `runs`: the means over its seeds.
 
     Further columns: `seeds`, their number; `gap_sd`, the sample standard deviation of the gap over
-    the seeds (n - 1 degrees of freedom; NaN with one seed); `gap_low` and `gap_high`, the 95 %
+    the seeds (n - 1 degrees of freedom; NaN with one seed); `gap_low` and `gap_high`, the 95%
     interval of the gap over seeds and test images; and `reported_*`, what the lesson reports for
     this model (NaN if it does not).
 

@@ -3,7 +3,7 @@
 Seeds and test images are two independent sources of chance: another seed would give other weights,
 and other images of the same distribution another accuracy. The half-width of every interval is
 √(t² + i²), with t the half-width of Student's interval over the seeds, and i that of the normal
-interval over the images. In simulations, such 95 % intervals cover the true value in 94 to 99.5 %
+interval over the images. In simulations, such 95% intervals cover the true value in 94 to 99.5%
 of cases, for 2 to 20 seeds that differ little or much; an interval over the seeds alone covers it
 in less than half of them where 20 seeds differ little.
 """
@@ -19,7 +19,7 @@ import scipy.stats
 SIGNIFICANCE = 0.05
 """1 minus the confidence level of all intervals."""
 RESAMPLES = 1000
-"""How many resamples a bootstrap draws. The standard error then has an error of about 2 %."""
+"""How many resamples a bootstrap draws. The standard error then has an error of about 2%."""
 TOLERANCE = 1e-9
 """Differences between accuracies or losses below this are rounding errors."""
 
@@ -63,7 +63,7 @@ class Estimate:
 
     @property
     def interval(self) -> Interval:
-        """The 95 % interval, cut at the limits; its bounds are NaN if nothing is known of them."""
+        """The 95% interval, cut at the limits; its bounds are NaN if nothing is known of them."""
         half_width = self.half_width()
         if np.isnan(self.seeds_error) and not self.images_error:
             half_width = np.nan
@@ -198,7 +198,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Return p-values adjusted so that several hypotheses can be tested at once.
 
     If every adjusted value below 0.05 counts as a finding, the probability of any false finding is
-    at most 5 %, however the tests depend on each other (Holm, "A simple sequentially rejective
+    at most 5%, however the tests depend on each other (Holm, "A simple sequentially rejective
     multiple test procedure", Scandinavian Journal of Statistics 1979). NaN stands for a hypothesis
     that was not tested; it stays NaN and does not count.
     """

@@ -13,7 +13,7 @@ import sys
 from importlib.util import find_spec
 
 PREFIXES = (
-    *("AUTOGRAPH_", "KERAS_", "TF_", "XLA_"),  # Keras and TensorFlow
+    *("AUTOGRAPH_", "KERAS_", "TF2_", "TF_", "XLA_"),  # Keras and TensorFlow
     *("DNNL_", "GOMP_", "KMP_", "MKL_", "OMP_", "ONEDNN_", "OPENBLAS_"),  # what they compute with
     *("NPY_", "NUMPY_", "PANDAS_", "SCIPY_"),
     *("MATPLOTLIB", "MPL", "SEABORN_"),

@@ -5,8 +5,8 @@
   the interval is Welch's (see `statistics.difference_of_means`).
 - Every interval is over seeds and test images, as in the report (see `analysis.statistics`).
 - A review judges many metrics at once. A change is named only if its p-value, adjusted by Holm's
-  method for all metrics of all models, is below 5 %: so the probability that a review names any
-  change where there is none is at most 5 %.
+  method for all metrics of all models, is below 5%: so the probability that a review names any
+  change where there is none is at most 5%.
 - A smaller gap is not called an improvement if the test accuracy fell with it: a network that has
   learned nothing has no gap.
 - A single seed gives no estimate of the variance between seeds. Neither do seeds that all changed

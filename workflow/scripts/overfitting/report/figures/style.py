@@ -29,10 +29,11 @@ MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
 
 mpl.rcdefaults()  # whatever a matplotlibrc says, in the home folder or in the checkout
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", font="DejaVu Sans")
-# The fonts that matplotlib brings along, and none that happens to be installed.
-fontManager.ttflist = [
-    font for font in fontManager.ttflist if Path(font.fname).is_relative_to(mpl.get_data_path())
-]
+# The fonts that matplotlib brings along, and none that happens to be installed; read from their
+# files, as the list that matplotlib keeps in the home folder may say anything.
+fontManager.ttflist, fontManager.afmlist = [], []
+for font in sorted(Path(mpl.get_data_path(), "fonts", "ttf").glob("*.ttf")):
+    fontManager.addfont(font)
 mpl.rcParams["svg.hashsalt"] = "overfitting"  # without it, the ids in the SVG would be random
 mpl.rcParams["text.parse_math"] = False  # a name may contain dollar signs
 mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and legends apart
