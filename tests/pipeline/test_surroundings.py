@@ -6,6 +6,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -85,10 +86,11 @@ def install_font_named_arial(home: Path) -> None:
 def falsify_list_of_fonts(cache: Path) -> None:
     """Write matplotlib's list of fonts, in which DejaVu Sans has the file of another font."""
     fonts = matplotlib.font_manager.FontManager()
-    [serif] = [font for font in fonts.ttflist if font.fname.endswith("/DejaVuSerif.ttf")]
-    for font in fonts.ttflist:
-        if font.name == "DejaVu Sans":
-            font.fname = serif.fname
+    serif = Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSerif.ttf")
+    fonts.ttflist = [
+        replace(font, fname=str(serif)) if font.name == "DejaVu Sans" else font
+        for font in fonts.ttflist
+    ]
     cache.mkdir(parents=True)
     path = cache / f"fontlist-v{fonts.__version__}.json"
     matplotlib.font_manager.json_dump(fonts, path)
