@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
+import pytest
 import ruamel.yaml
 from support.project import ROOT
 
@@ -55,7 +57,7 @@ def test_verdicts_match_the_committed_report() -> None:
 
 def test_sizes_match_params() -> None:
     sizes = f"{PARAMS['data']['train_size']:,} training images, the last "
-    sizes += f"{100 * PARAMS['training']['validation_split']:.0f} % of them held out; "
+    sizes += f"{100 * PARAMS['training']['validation_split']:.0f}% of them held out; "
     sizes += f"{PARAMS['data']['test_size']:,} test images; {len(PARAMS['seeds'])} seeds; "
     assert f"{sizes}{PARAMS['training']['epochs']} epochs." in README
     words = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight"]
@@ -77,16 +79,26 @@ def test_each_promise_names_existing_tests() -> None:
             assert name in files or f"def {name}(" in code, name
 
 
-def test_links_commands_and_params_exist() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_commands_and_params_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (page.parent / target).exists(), target
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for command in re.findall(r"`make ([a-z]+)`", README):
+    for command in re.findall(r"`make ([a-z]+)`", text):
         assert re.search(rf"^[a-z ]*\b{command}\b[a-z ]*:", makefile, flags=re.M), command
-    for key in re.findall(r"`((?:data|models|training)\.[a-z_.]+)`", README):
+    for key in re.findall(r"`((?:data|models|training)\.[a-z_.]+)`", text):
         content = PARAMS
         for part in key.split("."):
             content = content[part]
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    for page in PAGES[1:]:
+        assert f"(docs/{page.name})" in README, page
 
 
 def test_the_graph_in_the_docs_is_that_of_dvc_yaml() -> None:
