@@ -50,22 +50,20 @@ def gap_table(gaps: pd.DataFrame) -> Table:
         "model": lambda row: row.model,
         "training accuracy": lambda row: share(row.train_accuracy),
         "test accuracy": lambda row: share(row.test_accuracy),
-        "gap": lambda row: signed(row.gap),
-        "95% interval of the gap": lambda row: bounds(
-            Interval(row.gap, row.gap_low, row.gap_high), signed
-        ),
-        "spread over seeds": lambda row: share(row.gap_sd),
+        "gap (points)": lambda row: points(row.gap),
+        "95% interval of the gap": lambda row: bounds(Interval(row.gap, row.gap_low, row.gap_high)),
+        "spread over seeds (points)": lambda row: points(row.gap_sd).removeprefix("+"),
         "printed training accuracy": lambda row: share(row.printed_train_accuracy),
-        "lesson's gap": lambda row: signed(row.lesson_gap),
-        "running-average part": lambda row: signed(row.running_average_part),
-        "train-mode part": lambda row: signed(row.train_mode_part),
+        "lesson's gap (points)": lambda row: points(row.lesson_gap),
+        "running-average part (points)": lambda row: points(row.running_average_part),
+        "train-mode part (points)": lambda row: points(row.train_mode_part),
     }
     if gaps["reported_gap"].notna().any():
-        columns["the lesson reports: training / test / gap"] = lambda row: (
+        columns["the lesson reports: training / test / gap (points)"] = lambda row: (
             "–"
             if pd.isna(row.reported_gap)
             else f"{share(row.reported_train_accuracy)} / {share(row.reported_test_accuracy)} / "
-            f"{signed(row.reported_gap)}"
+            f"{points(row.reported_gap)}"
         )
     columns["epochs run (best)"] = lambda row: f"{row.epochs_run:.4g} ({row.best_epoch:.4g})"
     return Table(
@@ -134,7 +132,7 @@ def calibration(gaps: pd.DataFrame) -> Table:
     columns: dict[str, tuple[str, Callable[[Any], str]]] = {
         "ECE": ("ece", share),
         "calibration error, debiased": ("debiased_ece", share),
-        "overconfidence": ("overconfidence", signed),
+        "overconfidence (points)": ("overconfidence", points),
         "NLL": ("test_loss", share),
         "Brier score": ("brier", share),
         "accuracy: validation": ("val_accuracy", share),
