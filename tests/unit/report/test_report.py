@@ -273,7 +273,7 @@ def test_a_folder_without_results_is_not_changed(
     assert (unrelated / "training.json").exists()
 
 
-@pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (8, 4)])
+@pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (5, 2)])
 def test_any_number_of_models_and_seeds(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, models: int, seeds: int
 ) -> None:
@@ -314,6 +314,7 @@ def test_without_robustness_the_rest_is_reported(
     assert "degrades gracefully" not in markdown.partition("## The gap")[0]
 
 
+@pytest.mark.usefixtures("text_only")  # test_figures.py shows it for the figures
 def test_the_same_results_give_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -175,7 +175,7 @@ def test_simulated_runs_resemble_real_ones() -> None:
     assert correct.mean() - worse.mean() == pytest.approx(0.04, abs=0.006)
 
 
-@pytest.mark.parametrize(("first", "second"), [(2, 2), (3, 3), (5, 5), (2, 10)])
+@pytest.mark.parametrize(("first", "second"), [(2, 2), (3, 3), (2, 10)])
 def test_a_review_of_noise_names_a_change_in_at_most_5_percent_of_cases(
     first: int, second: int
 ) -> None:
