@@ -378,6 +378,32 @@ def test_without_corrupted_images_robustness_is_not_measured() -> None:
     assert "`robustness.test_size` is 0" in claim.notes[0]
 
 
+def test_one_image_of_each_kind_is_enough() -> None:
+    """The smallest sizes that params.yaml allows."""
+    both = {}
+    for name, confidence in (("plain", 0.9), ("both", 0.8)):
+        of_model = predictions([1.0, 1.0], confidence)
+        both[name] = Predictions(
+            of_model.probabilities[:, :1],
+            of_model.labels[:1],
+            of_model.correct_shifted[..., :1],
+            of_model.correct_corrupted[..., :1],
+            of_model.correct_validation[:, :1],
+            of_model.correct_whole_test[:, :1],
+        )
+    evaluated_claims = claims.evaluate(
+        runs("plain", PLAIN, 2) + runs("both", REGULARIZED, 2),
+        pd.concat(table(model, [0.0, 0.0], both[model], 0.0) for model in both),
+        both,
+    )
+    assert all(
+        math.isfinite(bound)
+        for claim in evaluated_claims
+        for each in claim.findings
+        for bound in each.interval
+    )
+
+
 def test_overconfidence_has_a_sign() -> None:
     claim = evaluated(confidence=(0.99, 0.8))["7a"]
     over = finding(claim, "overconfidence of plain").interval.estimate

@@ -204,8 +204,10 @@ def test_debiased_calibration_error_by_hand() -> None:
     )
     always_right = metrics.debiased_calibration_error(np.ones(4), np.ones(4, dtype=bool))
     assert always_right == 0
-    with pytest.raises(ValueError, match="two images"):
-        metrics.debiased_calibration_error(np.ones(1), np.ones(1, dtype=bool))
+    of_one_image = metrics.debiased_calibration_error(np.array([0.7]), np.array([True]))
+    assert of_one_image == pytest.approx(0.3)
+    with pytest.raises(ValueError, match="0 images"):
+        metrics.debiased_calibration_error(np.ones(0), np.ones(0, dtype=bool))
 
 
 def test_the_debiased_square_of_a_calibrated_network_is_zero_on_average() -> None:

@@ -225,12 +225,10 @@ def debiased_calibration_error(
         bins: number of bins; fewer are used if they would hold fewer than two images.
 
     Raises:
-        ValueError: there are fewer than two images.
+        ValueError: there are no images.
     """
-    if len(confidence) < 2:
-        raise ValueError("two images or more are needed")
-    c, a, n = binned(confidence, correct, min(bins, len(confidence) // 2))
-    squares = (a - c) ** 2 - a * (1 - a) / (n - 1)
+    c, a, n = binned(confidence, correct, min(bins, max(1, len(confidence) // 2)))
+    squares = (a - c) ** 2 - a * (1 - a) / np.maximum(n - 1, 1)  # of one image, a (1 - a) is 0
     return float(np.sqrt(max(0.0, np.average(squares, weights=n))))
 
 
