@@ -175,8 +175,11 @@ def test_a_verdict_follows_from_its_interval(low: float, high: float, expected: 
 
 def test_one_seed_and_seeds_that_agree_decide_nothing() -> None:
     assert findings.verdict(Estimate(0.5, math.nan, 0, 0.01)) == "inconclusive at 1 seed"
-    assert findings.verdict(Estimate(0.5, 0.0, 2, 0.01)) == "inconclusive: all seeds alike"
-    assert findings.verdict(Estimate(0.0, 0.0, 2)) == "inconclusive: all seeds alike"
+    assert (
+        findings.verdict(Estimate(0.5, 0.0, 2, 0.01))
+        == "inconclusive: all seeds give the same value"
+    )
+    assert findings.verdict(Estimate(0.0, 0.0, 2)) == "inconclusive: all seeds give the same value"
 
 
 def test_every_claim_is_supported_by_data_that_agree_with_the_lesson() -> None:
@@ -279,7 +282,7 @@ def test_the_accuracy_loss_is_paired_by_image() -> None:
     change = finding(claim, "change of test accuracy")
     assert change.interval.estimate == pytest.approx(-0.0025, abs=0.0005)
     assert change.interval.low > -0.02  # unpaired, the interval would be wider than 4 points
-    left = finding(claim, "left until the loss is 2 points")
+    left = finding(claim, "margin before the loss reaches 2 points")
     assert left.interval.estimate == pytest.approx(0.02 + change.interval.estimate)
     [note] = claim.notes
     # With the first seed, five images are classified correctly by one network only: 2 · (1/2)⁵.

@@ -7,13 +7,12 @@ import pytest
 import scipy.stats
 from statsmodels.stats import contingency_tables, multitest, weightstats
 
-from overfitting.analysis import statistics
+from overfitting.analysis import measures, statistics
 from overfitting.analysis.statistics import (
     Estimate,
     difference_of_means,
     holm,
     mcnemar,
-    mean_over_images,
     mean_over_seeds,
 )
 
@@ -23,6 +22,11 @@ SLEEP_2 = np.array([1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4])
 
 
 SIMULATIONS = 2000
+
+
+def mean_of(values: np.ndarray) -> Estimate:
+    """The estimate of a share of images, from values for each seed and image."""
+    return measures.mean_of(values).estimate()
 
 
 # Intervals
@@ -37,7 +41,7 @@ def test_without_images_the_interval_is_students() -> None:
 
 def test_with_one_seed_the_interval_is_that_over_the_images() -> None:
     right = np.random.default_rng(0).random((1, 3000)) < 0.88
-    estimate = mean_over_images(right)
+    estimate = mean_of(right)
     reference = scipy.stats.bootstrap(
         (right[0],), np.mean, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
@@ -52,7 +56,7 @@ def test_the_half_width_is_the_root_of_the_sum_of_squares() -> None:
     values = np.array([[1, 1, 0, 1], [1, 0, 0, 0], [1, 1, 1, 1]])
     t = scipy.stats.t.ppf(0.975, 2) * np.std([0.75, 0.25, 1.0], ddof=1) / math.sqrt(3)
     i = 1.959964 * np.std([1, 2 / 3, 1 / 3, 2 / 3], ddof=1) / 2
-    estimate = mean_over_images(values)
+    estimate = mean_of(values)
     assert estimate.value == pytest.approx(2 / 3)
     assert estimate.half_width() == pytest.approx(math.sqrt(t**2 + i**2), rel=1e-6)
 
@@ -60,7 +64,7 @@ def test_the_half_width_is_the_root_of_the_sum_of_squares() -> None:
 def test_all_seeds_share_the_images() -> None:
     """Twenty identical seeds carry no more information about the images than one."""
     right = np.random.default_rng(0).random((1, 400)) < 0.9
-    alone, repeated = mean_over_images(right), mean_over_images(np.tile(right, (20, 1)))
+    alone, repeated = mean_of(right), mean_of(np.tile(right, (20, 1)))
     assert repeated.half_width() == pytest.approx(alone.half_width())
 
 
@@ -113,7 +117,7 @@ def test_intervals_cover_the_true_value_in_94_to_99_5_percent(seeds: int, spread
     truth = scipy.stats.norm.cdf(3.45 / math.hypot(2.75, spread, 1))
     covered = 0
     for _ in range(SIMULATIONS):
-        _, low, high = mean_over_images(correct_predictions(random, seeds, 300, spread)).interval
+        _, low, high = mean_of(correct_predictions(random, seeds, 300, spread)).interval
         covered += low <= truth <= high
     assert 0.94 <= covered / SIMULATIONS <= 0.995
 

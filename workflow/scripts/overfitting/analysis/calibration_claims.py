@@ -1,7 +1,7 @@
 """Claims 7a to 7c: whether a small gap means honest numbers."""
 
 from . import measures
-from .findings import MARGIN, Claim, Finding, verdict
+from .findings import MARGIN, Claim, Finding
 from .models import Pair
 
 
@@ -30,7 +30,7 @@ def calibrated(pairs: list[Pair]) -> Claim:
                 model.name,
                 "reduction of the calibration error",
                 reduction.interval,
-                verdict=verdict(reduction) if model.is_judged else "",
+                verdict=model.verdict(reduction),
             )
         )
     return claim
@@ -44,7 +44,7 @@ def honest_estimates(pairs: list[Pair]) -> Claim:
         "A small gap means honest numbers: the test number means what it says.",
         "Do two estimates of the same accuracy lie no farther apart than without regularizers?",
         "The distance between the accuracies on the first and on all test images, and between "
-        "those on the validation and the test images; and what is left until the distance is "
+        "those on the validation and the test images; and the margin before the distance is "
         f"{points} larger than that of the reference.",
     )
     for reference, model in pairs:
@@ -68,9 +68,9 @@ def honest_estimates(pairs: list[Pair]) -> Claim:
                     Finding(model.name, f"{name}: reduction of the distance", reduction.interval),
                     Finding(
                         model.name,
-                        f"{name}: left until the distance is {points} larger",
+                        f"{name}: margin before the distance grows by {points}",
                         left.interval,
-                        verdict=verdict(left, margin=0.0) if model.is_judged else "",
+                        verdict=model.verdict(left, margin=0.0),
                     ),
                 ]
             )
@@ -101,7 +101,7 @@ def truthful_probabilities(pairs: list[Pair]) -> Claim:
                     f"reduction of the {name}",
                     reduction.interval,
                     in_points=False,
-                    verdict=verdict(reduction) if model.is_judged else "",
+                    verdict=model.verdict(reduction),
                 )
             )
     return claim

@@ -100,7 +100,7 @@ def smaller_gap(pairs: list[Pair]) -> Claim:
                     model.name,
                     "reduction of the gap",
                     reduction.interval,
-                    verdict=verdict(reduction) if model.is_judged else "",
+                    verdict=model.verdict(reduction),
                 ),
             ]
         )
@@ -114,8 +114,8 @@ def small_accuracy_loss(pairs: list[Pair]) -> Claim:
         "3",
         "Test accuracy is only a hair lower.",
         f"Is the loss of test accuracy less than {points}?",
-        f"The change of test accuracy, paired by seed and image, and what is left until the loss "
-        f"is {points}.",
+        f"The change of test accuracy, paired by seed and image, and the margin before the loss "
+        f"reaches {points}.",
     )
     for reference, model in pairs:
         sides = [measures.mean_of(side.predictions.correct) for side in (model, reference)]
@@ -126,9 +126,9 @@ def small_accuracy_loss(pairs: list[Pair]) -> Claim:
                 Finding(model.name, "change of test accuracy", change.interval),
                 Finding(
                     model.name,
-                    f"left until the loss is {points}",
+                    f"margin before the loss reaches {points}",
                     left.interval,
-                    verdict=verdict(left, margin=0.0) if model.is_judged else "",
+                    verdict=model.verdict(left, margin=0.0),
                 ),
             ]
         )
@@ -157,6 +157,6 @@ def _mcnemar_note(reference: ModelResults, model: ModelResults, points: str) -> 
     return (
         f"{model.name}: McNemar's exact test gives {found} for each seed's two networks. It asks "
         "whether these two networks differ at all in accuracy. The verdict asks something else: "
-        f"whether, for any seeds and images, the loss is less than {points}. A small p therefore "
-        "does not contradict a supported claim."
+        f"whether the loss is less than {points} for seeds and images in general. A small p "
+        "therefore does not contradict a supported claim."
     )

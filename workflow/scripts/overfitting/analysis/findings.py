@@ -61,7 +61,7 @@ def verdict(estimate: Estimate, margin: float = MARGIN) -> str:
     interval = estimate.interval
     n_seeds = estimate.degrees_of_freedom + 1
     if n_seeds > 1 and not estimate.has_spread:
-        return f"{INCONCLUSIVE}: all seeds alike"
+        return f"{INCONCLUSIVE}: all seeds give the same value"
     if estimate.has_spread and interval.low > 0:
         return SUPPORTED
     if estimate.has_spread and interval.high < margin:

@@ -27,8 +27,8 @@ class Measure:
     limits: tuple[float, float]
     """The smallest and the largest possible value."""
     by_image: np.ndarray | None = None
-    """S×N: numbers whose means over the images vary as `by_seed` does if the images change; None if
-    there are none, or if the measure is no mean."""
+    """S×N: the contribution of each test image, if the measure is a mean over them, apart from a
+    constant; None if no test image enters it, or if it is no mean."""
     on_images: OnImages | None = None
     """If the measure is no mean: takes arrays of indices of images, one for each of `counts`, and
     returns the mean over the seeds of the measure on these images."""
@@ -113,7 +113,7 @@ def test_loss(probabilities: np.ndarray, labels: np.ndarray) -> Measure:
         labels: N integers.
     """
     values = [metrics.cross_entropies(of_seed, labels) for of_seed in probabilities]
-    return mean_of(np.stack(values), (0.0, -np.log(1e-7)))
+    return mean_of(np.stack(values), (0.0, float(-np.log(1e-7))))
 
 
 def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> Measure:

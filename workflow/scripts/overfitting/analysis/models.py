@@ -6,7 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from . import findings
 from .predictions import Predictions
+from .statistics import Estimate
 
 Settings = Mapping[str, Any]
 """The settings of a model that `training.json` records: `augmentation`, `dropout`, `batch_norm` and
@@ -27,6 +29,10 @@ class ModelResults:
     def is_judged(self) -> bool:
         """Whether the lesson's claims are about this model: dropout and augmentation, no more."""
         return regularizers(self.settings) == {"augmentation", "dropout"}
+
+    def verdict(self, estimate: Estimate, margin: float = findings.MARGIN) -> str:
+        """Return `findings.verdict`; empty if the lesson's claims are not about this model."""
+        return findings.verdict(estimate, margin) if self.is_judged else ""
 
 
 Pair = tuple[ModelResults, ModelResults]

@@ -107,20 +107,6 @@ def mean_over_seeds(
     return Estimate(float(values.mean()), seeds_error, count - 1, images_error, limits)
 
 
-def mean_over_images(
-    values: np.ndarray, limits: tuple[float, float] = (-np.inf, np.inf)
-) -> Estimate:
-    """Return the mean of `values` over seeds and test images with its standard errors.
-
-    Args:
-        values: seeds×images, such as 1 for a correct prediction and 0 for a wrong one, or the
-            differences of two models on the same seeds and images.
-        limits: the smallest and the largest possible value.
-    """
-    values = np.asarray(values, dtype=np.float64)
-    return mean_over_seeds(values.mean(axis=1), images_error(values), limits)
-
-
 def difference_of_means(
     before: np.ndarray,
     after: np.ndarray,
