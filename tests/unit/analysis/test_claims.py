@@ -456,7 +456,7 @@ def test_the_summary_follows_from_the_claims() -> None:
     first, second, third = sentences.summary(list(evaluated().values()), gaps)
     assert "**plain** has a generalization gap of +7.5 percentage points" in first
     assert "The claim that it overfits is supported." in first
-    assert "The gap of **both** is +1.4 points, smaller by +6.1" in second
+    assert "The gap of **both** is +1.4 points, a reduction of +6.1" in second
     assert "only a hair lower is supported" in third
     assert "degrades gracefully is supported" in third
     [_, _, third] = sentences.summary(list(evaluated(corrupted=(0.6, 0.4)).values()), gaps)
@@ -485,7 +485,7 @@ def test_the_validation_loss_is_described_for_each_seed(seeds: int) -> None:
     )
     expected = {
         1: "lowest in epoch 9 (seed 0). In the last epoch, 15, it is 0.020 nats higher.",
-        3: "lowest in epoch 9, 12 and 15 (seeds 0, 1 and 2). In the last epoch, 15, it is 0.020, "
+        3: "lowest in epochs 9, 12 and 15 (seeds 0, 1 and 2). In the last epoch, 15, it is 0.020, "
         "0.010 and 0.000 nats higher.",
         6: "lowest between epochs 8 and 15 (median 8.5) (seeds 0, 1, 2, 3, 4 and 5). In the last "
         "epoch, 15, it is 0.000 to 0.030 (mean 0.020) nats higher.",

@@ -206,7 +206,7 @@ def test_says_what_a_variable_stands_for_and_which_name_is_nearly_right(
     message = refusal("$FASHION_MNIST_DIR", "${FASHION_MNIST_DIR}/labels", folder=tmp_path / "raw")
     assert (
         f"\n  $FASHION_MNIST_DIR ({folder}): contains neither {IMAGES} nor {IMAGES}.gz, but "
-        "image-idx3-ubyte.gz; if that is it, rename it\n"
+        "image-idx3-ubyte.gz; if that is the file, rename it\n"
     ) in message
     shown = f"${{FASHION_MNIST_DIR}}/labels ({folder}/labels)"
     assert f"\n  {shown}: there is no such folder\n" in message

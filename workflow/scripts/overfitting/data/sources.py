@@ -126,7 +126,9 @@ def _find(files: list[Path], name: str) -> list[Path]:
     reason = f"contains neither {name} nor {name}.gz"
     names = {file.name for file in files}
     similar = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
-    raise FileError(f"{reason}, but {similar[0]}; if that is it, rename it" if similar else reason)
+    raise FileError(
+        f"{reason}, but {similar[0]}; if that is the file, rename it" if similar else reason
+    )
 
 
 class _LimitedFile:

@@ -46,10 +46,10 @@ def summary(claims: list[Claim], gaps: pd.DataFrame) -> list[str]:
     model = reduction.model
     row = {row["model"]: row for row in gaps.to_dict("records")}[model]
     sentences.append(
-        f"The gap of **{model}** is {points(row['gap'])} points, smaller by "
-        f"{points(reduction.interval.estimate)} ({_interval(reduction.interval)}). The claim that "
-        f"dropout and augmentation shrink the gap is {reduction.verdict}. With the training "
-        "accuracy that Keras prints, which the lesson takes, the gap would be "
+        f"The gap of **{model}** is {points(row['gap'])} points, a reduction of "
+        f"{points(reduction.interval.estimate)} points ({_interval(reduction.interval)}). "
+        f"The claim that dropout and augmentation shrink the gap is {reduction.verdict}. With "
+        "the training accuracy that Keras prints, which the lesson takes, the gap would be "
         f"{points(row['lesson_gap'])} points."
     )
     change = next(finding for finding in by_claim["3"] if finding.model == model)
@@ -86,7 +86,8 @@ def validation_loss(table: pd.DataFrame) -> list[str]:
                 f"{of_model['rise'].mean():.3f})"
             )
         else:
-            lowest = f"in epoch {_listed([str(epoch) for epoch in of_model['lowest']])}"
+            epochs = _listed([str(epoch) for epoch in of_model["lowest"]])
+            lowest = f"in epoch{'s' * (len(of_model) > 1)} {epochs}"
             rise = _listed([f"{rise:.3f}" for rise in of_model["rise"]])
         seeds = _listed([str(seed) for seed in of_model["seed"]])
         of_seeds = f"seed{'s' * (len(of_model) > 1)} {seeds}"
