@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -169,6 +170,21 @@ def test_repair_in_any_folder(done: Toy) -> None:
     assert not rwlock.exists()
     assert done.run(*REPAIR).stdout == "nothing to repair\n"
     done.run("dvc", "repro", "--quiet", "sub/dvc.yaml")
+
+
+def test_temporary_files_beside_outs_are_no_part_of_a_folder(done: Toy) -> None:
+    """A kill while DVC puts an out in place leaves one in the folder that `total` depends on."""
+    token = f".{secrets.token_urlsafe(16)}.tmp"
+    left = [done.folder / "out" / "b" / f"{of}{token}" for of in ("", "2.txt")]
+    for repair in (done.snakemake, lambda: done.run(*REPAIR).stdout):
+        for path in left:
+            path.write_text("half")
+        assert f"out/b/{token}, out/b/2.txt{token}" in repair()
+        assert not any(path.exists() for path in left)
+        done.assert_up_to_date()
+    of_users = [done.write(f"out/b/{name}", "mine") for name in (f"1.txt{token}", ".x.tmp")]
+    assert done.run(*REPAIR).stdout == "nothing to repair\n"
+    assert [path.read_text() for path in of_users] == ["mine", "mine"]
 
 
 def test_a_stale_rwlock_blocks_no_run(done: Toy) -> None:

@@ -18,7 +18,7 @@ except ModuleNotFoundError as error:
         "environment that has DVC, and run the same command again"
     )
 
-from dvc_bridge.errors import BridgeError
+from dvc_bridge.errors import BridgeError, say
 from dvc_bridge.plan import require_project
 
 Result = TypeVar("Result")
@@ -61,9 +61,16 @@ def run(arguments: argparse.Namespace, root: Path) -> int:
 
             return job.reproduce(arguments.address)
         case "repair":
-            from dvc_bridge import recovery
+            from dvc_bridge import recovery, repository
 
-            print("\n".join(recovery.repair(root, everywhere=True)) or "nothing to repair")
+            repaired = recovery.repair(root, everywhere=True)
+            print(*repaired, sep="\n", end="\n" if repaired else "")
+            with repository.open_project(root) as repo, repository.dvc_errors_in_one_line():
+                repository.wait_for_dvc(repo, say)
+                with repo.lock:
+                    removed = recovery.remove_temporary_outs(repo)
+            if removed or not repaired:
+                print(removed or "nothing to repair")
         case "why":
             from dvc_bridge import why
 

@@ -7,10 +7,15 @@ recorded, DVC restores from its run cache without running a stage.
 DVC also writes `.dvc/tmp/rwlock` in place, its list of which process reads and writes which path,
 and considers a process alive as long as its PID is in use.
 
+And it puts an out in place by way of a temporary file beside it. Where that is left in a folder
+that a stage depends on, it would count as a part of the folder.
+
 Snakemake repairs before it plans a real run, and so does the command `repair`.
 """
 
 import json
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,10 +25,14 @@ import psutil
 from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.lock import LockError, make_lock
+from dvc.repo import Repo
 
 from .files import TEMPORARY, atomic_write, find_files
 from .lockfile import ENTRY
 from .processes import is_at_work
+
+OF_DVC = re.compile(r"(.*)\.[\w-]{22}\.tmp")
+"""A temporary file of DVC: the name of the out or nothing, then 16 random bytes in Base64."""
 
 
 def repair(root: Path, everywhere: bool = False) -> list[str]:
@@ -136,6 +145,31 @@ def _at_work(entries: Entries) -> Entries:
     }
     kept = {"read": readers, "write": writers}
     return {kind: kept[kind] for kind in entries if kind in kept}
+
+
+def remove_temporary_outs(repo: Repo) -> str:
+    """Remove the temporary files that a killed DVC has left beside outs, and say so.
+
+    Args:
+        repo: the project; its lock is held, so that no DVC is putting outs in place.
+    """
+    names: dict[Path, set[str]] = {}
+    for stage in repo.index.stages:
+        for out in stage.outs:
+            if out.protocol == "local":
+                path = Path(out.fs_path)
+                names.setdefault(path.parent, {""}).add(path.name)
+    left = [
+        Path(entry)
+        for folder, of in names.items()
+        if folder.is_dir()
+        for entry in os.scandir(folder)
+        if (found := OF_DVC.fullmatch(entry.name)) and found[1] in of and entry.is_file()
+    ]
+    for path in left:
+        path.unlink(missing_ok=True)
+    listed = ", ".join(os.path.relpath(path) for path in sorted(left))
+    return f"removed what DVC left when it was killed: {listed}" if left else ""
 
 
 def _remove_temporaries(target: Path) -> None:

@@ -45,6 +45,8 @@ def open_run(root: Path, all_pipelines: bool) -> tuple["Repo", Plan]:
         atexit.register(repo.close)
         repository.wait_for_dvc(repo, say)
         with repo.lock:
+            if sentence := recovery.remove_temporary_outs(repo):
+                say(sentence)
             plan = planner.make_plan(repo, all_pipelines)
             stages = {stage.addressing: stage for stage in repo.index.stages}
             gitignore.write_ahead(repo, [stages[address] for address in plan.stale()])
