@@ -71,8 +71,9 @@ why: site-cache ## say what changed for each stage that must run
 repair: site-cache ## repair what a killed DVC has left
 	@$(BRIDGE) repair
 
-review: site-cache ## Markdown for a pull request: what changed since BASE, what is noise
-	@$(BIN)/python -Es workflow/scripts/review.py '$(BASE)' $(if $(FIGURES),--figures '$(FIGURES)')
+review: site-cache ## Markdown for a pull request: what changed since BASE; FAIL=worse fails on worse
+	@$(BIN)/python -Es workflow/scripts/review.py '$(BASE)' $(if $(FAIL),--fail '$(FAIL)') \
+		$(if $(FIGURES),--figures '$(FIGURES)')
 
 push: ## push all results to a DVC remote, also those of past runs
 pull: ## pull them; OPTIONS="--remote NAME" for both

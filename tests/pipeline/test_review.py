@@ -140,6 +140,19 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert "Traceback" not in page
 
 
+def test_a_review_can_fail_where_something_became_worse(branched: Project) -> None:
+    script = str(ROOT / "workflow" / "scripts" / "review.py")
+    failed = branched.run("python", script, "main", "--fail", "worse", check=False)
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[-1].startswith("error: worse than main: test accuracy of ch")
+    assert "### Learning curves" in failed.stdout  # the review is printed all the same
+    branched.run("python", script, "HEAD", "--fail", "worse")  # nothing changed
+    branched.run("python", script, "main")
+    wrong = branched.run("python", script, "main", "--fail", "better", check=False)
+    assert wrong.returncode == 2
+    assert "'worse'" in wrong.stdout
+
+
 def test_without_results_the_committed_metrics_are_listed(
     branched: Project, tmp_path: Path
 ) -> None:

@@ -87,6 +87,7 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
     training = {
         "model_settings": settings,
         "training": {
+            "train_size": TRAIN + VALIDATION,
             "epochs": 3,
             "batch_size": 64,
             "validation_split": 0.2,

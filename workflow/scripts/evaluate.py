@@ -40,6 +40,8 @@ def main(argv: list[str]) -> None:
     model = declared[f"models.{arguments.model}"]
     check_weights(arguments.weights, arguments.history)
     images, labels = datasets.load_examples(arguments.train, "images", "labels")
+    taken = slice(model.training.train_size)  # as in training
+    images, labels = images[taken], labels[taken]
     test_images, test_labels = datasets.load_examples(arguments.test, "images", "labels")
     whole_images, whole_labels = datasets.load_examples(arguments.whole_test, "images", "labels")
     corrupted = dict(

@@ -106,6 +106,9 @@ def main(argv: list[str]) -> None:
         metavar="URL",
         help="link to the figures at a code host, where a committed file is at URL/COMMIT/PATH",
     )
+    parser.add_argument(
+        "--fail", choices=["worse"], help="end with status 1 if a metric became worse"
+    )
     arguments = parser.parse_args(argv)
     # Without a handler, SIGTERM would end the process before the temporary folder is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -134,6 +137,9 @@ def main(argv: list[str]) -> None:
             page.curves(CURVES, base, (commit, head), arguments.figures),
         )
     )
+    if arguments.fail and (worse := comparison.worse(models)):
+        sys.stdout.flush()
+        raise UserError(f"worse than {base}: {', '.join(worse)}")
 
 
 def output_of(*command: str, error: str = "") -> str:

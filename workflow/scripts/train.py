@@ -24,6 +24,8 @@ def main(argv: list[str]) -> None:
     model = declared[f"models.{arguments.model}"]
     training = params.effective_training(declared["training"], model)
     images, labels = datasets.load_examples(arguments.examples, "images", "labels")
+    taken = slice(model.training.train_size)  # all images, unless the model has its own number
+    images, labels = images[taken], labels[taken]
 
     log.info("starting TensorFlow")  # takes seconds, so only once all arguments have been checked
     with native_messages_in_log(log):
@@ -38,7 +40,7 @@ def main(argv: list[str]) -> None:
         network.save_weights(partial)
     record = {
         "model_settings": model.model_dump(exclude={"training"}),
-        "training": training.model_dump(),
+        "training": {"train_size": len(images)} | training.model_dump(),
         "versions": determinism.versions(),
         "weights_sha256": sha256(arguments.weights),
         "history": asdict(history),

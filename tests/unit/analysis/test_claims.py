@@ -106,6 +106,13 @@ def table(model: str, gaps: list[float], of_model: Predictions, parts: float) ->
     )
 
 
+def evaluate(
+    of_runs: list[dict[str, Any]], by_run: pd.DataFrame, predicted: dict[str, Predictions]
+) -> list[Claim]:
+    compared = models.by_name(of_runs, by_run, predicted)
+    return claims.evaluate(compared, models.reference(of_runs))
+
+
 def evaluated(order: tuple[str, ...] = ("plain", "both"), **changes: Any) -> dict[str, Claim]:
     """The claims about some models, by number; all are supported unless `changes` say otherwise.
 
@@ -138,7 +145,7 @@ def evaluated(order: tuple[str, ...] = ("plain", "both"), **changes: Any) -> dic
             of_model,
         )
     chosen = [by_model[model] for model in order]
-    result = claims.evaluate(
+    result = evaluate(
         [run for of_model in chosen for run in of_model[0]],
         pd.concat([of_model[1] for of_model in chosen]),
         {model: by_model[model][2] for model in order},
@@ -372,7 +379,7 @@ def test_without_corrupted_images_robustness_is_not_measured() -> None:
         both.correct_validation,
         both.correct_whole_test,
     )
-    claim = claims.evaluate(
+    claim = evaluate(
         runs("plain", PLAIN, 2) + runs("both", REGULARIZED, 2),
         pd.concat(table(model, [0.07, 0.08], both, 0.01) for model in ("plain", "both")),
         {"plain": empty, "both": empty},
@@ -394,7 +401,7 @@ def test_one_image_of_each_kind_is_enough() -> None:
             of_model.correct_validation[:, :1],
             of_model.correct_whole_test[:, :1],
         )
-    evaluated_claims = claims.evaluate(
+    evaluated_claims = evaluate(
         runs("plain", PLAIN, 2) + runs("both", REGULARIZED, 2),
         pd.concat(table(model, [0.0, 0.0], both[model], 0.0) for model in both),
         both,

@@ -61,7 +61,7 @@ COMPARE = r"^compare:.*"
 SEEDS = r"^seeds:.*"
 SOURCES = r"^  sources:\n"
 ENTRY = "should have at least 1 item after validation, not 0"
-NAME = "should match pattern '^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$'"
+NAME = "should match pattern '^[A-Za-z0-9][A-Za-z0-9_-]*$'"
 ONCE = "is listed twice; keep one"
 
 REFUSED = [
@@ -210,6 +210,17 @@ REFUSED = [
         "data.sources.0 = ''",
         "should have at least 1 character",
     ),
+    (
+        model("training: {train_size: 15001}"),
+        "models.probe.training.train_size = 15001",
+        "choose fewer,",
+    ),
+    (model("training: {train_size: 1}"), "train_size = 1", "greater than or equal to 2"),
+    (
+        model("training: {train_size: 3, validation_split: 0.9}"),
+        "models.probe.training.validation_split = 0.9: of 3 images",
+        "at least 1 held out;",
+    ),
     # names that could be taken for a path, an option or another stage
     (
         (END, "\n  ../probe: {}\n"),
@@ -227,6 +238,11 @@ REFUSED = [
     ),
     ((END, '\n  "": {}\n'), "models..[key] = ''", NAME),
     ((END, "\n  7: {}\n"), "models.7.[key] = 7", "a valid string"),
+    (
+        (END, f"\n  {'n' * 25}: {{}}\n"),
+        f"[key] = '{'n' * 25}'",
+        "should have at most 24 characters",
+    ),
     ((COMPARE, "compare: [../probe]"), "compare.0 = '../probe'", NAME),
 ]
 
@@ -445,7 +461,7 @@ def test_a_model_overrides_only_what_it_names(tmp_path: Path) -> None:
         edited(
             (EPOCHS, "  epochs: 15"),
             (RATE, "  learning_rate: 0.002"),
-            model("training: {epochs: 7, learning_rate: 0.5}"),
+            model("training: {train_size: 100, epochs: 7, learning_rate: 0.5}"),
         ),
     )
     own = params.effective_training(accepted.training, accepted.models["probe"])

@@ -82,10 +82,11 @@ def corruptions_table(models: int, seeds: int) -> pd.DataFrame:
     return table
 
 
-def errors_table(models: int) -> pd.DataFrame:
+def errors_table(models: int, seeds: int) -> pd.DataFrame:
     random = np.random.default_rng(3)
     table = pd.MultiIndex.from_product(
-        [MODELS[:models], [*CORRUPTIONS, "mCE", "mCE, held out"]], names=["model", "corruption"]
+        [MODELS[:models], [*CORRUPTIONS, "mCE", "mCE, held out"], range(seeds)],
+        names=["model", "corruption", "seed"],
     ).to_frame(index=False)
     other = table["model"] != "baseline"
     table["error"] = 1 + other * random.uniform(-0.5, 0.4, len(table))
@@ -160,7 +161,9 @@ def draw_all(models: int, seeds: int) -> dict[str, Figure]:
         ),
         "shift_maps": robustness_figures.shift_maps(shift_grids(models), MODELS[0]),
         "corruption_curves": robustness_figures.corruption_curves(corruptions_table(models, seeds)),
-        "corruption_errors": robustness_figures.corruption_errors(errors_table(models), MODELS[0]),
+        "corruption_errors": robustness_figures.corruption_errors(
+            errors_table(models, seeds), MODELS[0]
+        ),
         "reliability": prediction_figures.reliability_diagrams(
             reliability_table(models, seeds), dict.fromkeys(MODELS, 0.0512)
         ),
@@ -358,7 +361,7 @@ def test_corruption_curves_by_hand() -> None:
 
 
 def test_corruption_errors_by_hand() -> None:
-    rows = [
+    means = [
         ("a", "scale", 1.0, False),
         ("a", "horizontal_flip", 1.0, False),
         ("b", "scale", 0.9, False),
@@ -366,14 +369,23 @@ def test_corruption_errors_by_hand() -> None:
         ("a", "mCE", 1.0, False),
         ("b", "mCE", 0.65, False),
     ]
-    table = pd.DataFrame(rows, columns=["model", "corruption", "error", "matched"])
+    rows = [
+        (model, name, seed, mean + spread, matched)
+        for model, name, mean, matched in means
+        for seed, spread in enumerate((-0.25, 0.25))
+    ]
+    table = pd.DataFrame(rows, columns=["model", "corruption", "seed", "error", "matched"])
     [axis] = robustness_figures.corruption_errors(table, "a").axes
     names = [label.get_text() for label in axis.get_yticklabels()]
     assert names == ["scale", "horizontal flip", "mCE"]
     points = [line for line in axis.lines if line.get_marker() == labelled(axis)["b"].get_marker()]
-    drawn = [(xs(point)[0], has_open_marker(point)) for point in points[1:]]
+    _in_legend, first_seed, second_seed, *of_means = points
+    for line, spread in ((first_seed, -0.25), (second_seed, 0.25)):
+        assert xs(line) == pytest.approx([0.9 + spread, 0.4 + spread, 0.65 + spread])
+        assert line.get_alpha() == style.SEED_ALPHA
+    drawn = [(xs(point)[0], has_open_marker(point)) for point in of_means]
     assert drawn == [(0.9, False), (0.4, True), (0.65, False)]
-    heights = [float(np.asarray(point.get_ydata())[0]) for point in points[1:]]
+    heights = [float(np.asarray(point.get_ydata())[0]) for point in of_means]
     assert heights == pytest.approx([0.2, 1.2, 2.2])
 
 

@@ -22,6 +22,7 @@ from overfitting.common.files import read_record, write_record
 from overfitting.common.yaml_files import load_yaml
 from overfitting.evaluation.corruptions import CORRUPTIONS
 from overfitting.report import formatting
+from overfitting.report.figures import catalogue
 
 ARGUMENTS = [
     "results",
@@ -255,7 +256,7 @@ def few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
 def text_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what takes most of the time: the figures, and the page that shows them."""
     for name in ("training", "robustness", "predictions", "training_images"):
-        monkeypatch.setattr(report, f"figures_of_{name}", lambda *_: {})
+        monkeypatch.setattr(catalogue, f"figures_of_{name}", lambda *_: {})
     monkeypatch.setattr(report.pages, "html_page", lambda *_: "")
 
 
@@ -378,9 +379,9 @@ def test_the_data_are_called_by_their_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_classes = ["split", "curves", "gap", "shift", "corruptions", "corruption_errors"]
-    placeholders = report.placeholders([*without_classes, "corrupted"], "they name no class")
-    monkeypatch.setattr(report, "figures_of_training", lambda _: placeholders)
-    monkeypatch.setattr(report, "figures_of_robustness", lambda *_: {})
+    placeholders = catalogue.placeholders([*without_classes, "corrupted"], "they name no class")
+    monkeypatch.setattr(catalogue, "figures_of_training", lambda _: placeholders)
+    monkeypatch.setattr(catalogue, "figures_of_robustness", lambda *_: {})
     checkout(tmp_path, MODELS[:2], [0, 1])
     yaml = ruamel.yaml.YAML()
     params = yaml.load(tmp_path / "params.yaml")

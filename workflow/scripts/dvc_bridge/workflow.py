@@ -32,6 +32,7 @@ from .definitions import Definition, read_definitions
 from .errors import BridgeError
 from .plan import Plan, PlannedStage, file_name, require_project
 from .processes import SNAKEMAKE_PID
+from .progress import Progress
 
 STAMPS = Path(".snakemake", "dvc", "stamps")
 OTHERS = Path(".snakemake", "dvc", "others")
@@ -159,6 +160,7 @@ class Bridge:
         """Do what is left when a run has ended; see `runs.keep_links`."""
         if self._is_run():  # not such as --touch
             with _errors_in_one_line():
+                self._progress.record_durations()
                 runs.keep_links(self._repo, self._plan)
 
     @cached_property
@@ -174,8 +176,16 @@ class Bridge:
             else:
                 plan = runs.plan_read_only(self._root, self._all_pipelines)
             self._force_stale_stages(plan)
+            if self._is_run():
+                self._report_progress(plan)
         gc.freeze()
         return plan
+
+    def _report_progress(self, plan: Plan) -> None:
+        settings = self._workflow.resource_settings
+        addresses = {str(self._stamp(plan, address)): address for address in plan.stages}
+        self._progress = Progress(plan, addresses, settings.nodes or settings.cores or 1)
+        self._progress.start()
 
     def _is_run(self) -> bool:
         workflow = self._workflow

@@ -6,45 +6,36 @@ from the intervals alone. The lesson speaks of a model with dropout and augmenta
 are shown beside it, without a verdict.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
-from . import measures, models
+from . import measures
 from .calibration_claims import calibrated, honest_estimates, truthful_probabilities
 from .findings import Claim, Finding, verdict
 from .measures import Measure
 from .models import ModelResults, Pair
-from .predictions import Predictions
 from .robustness_claim import graceful
 from .statistics import mcnemar
 
 MAX_ACCURACY_LOSS = 0.02
 """The largest loss of test accuracy, as a share, that still counts as "a hair lower"."""
+DIETTERICH = "https://doi.org/10.1162/089976698300017197"
+"""Dietterich 1998, on tests of two classifiers; the full reference is at `statistics.mcnemar`."""
 
 
-def evaluate(
-    runs: Sequence[Mapping[str, Any]], table: pd.DataFrame, predictions: dict[str, Predictions]
-) -> list[Claim]:
+def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -> list[Claim]:
     """Evaluate the claims that a reference and models with regularizers can answer.
 
     Without a reference, no claim has findings; without other models, only the first has.
 
     Args:
-        runs: as `results.load_runs` returns them.
-        table: a row per run, as `results.runs_table` returns it.
-        predictions: by model, as `predictions.load` returns them.
+        compared: the results of each model by its name, as `models.by_name` returns them.
+        reference_name: as `models.reference` returns it.
     """
-    settings = {run["model"]: run["model_settings"] for run in runs}
-    compared = {
-        model: ModelResults(model, settings[model], table[table["model"] == model], of_model)
-        for model, of_model in predictions.items()
-    }
-    name = models.reference(runs)
-    reference = compared.pop(name) if name else None
-    pairs = [(reference, other) for other in compared.values()] if reference else []
+    reference = compared[reference_name] if reference_name else None
+    others = [model for model in compared.values() if model is not reference]
+    pairs = [(reference, other) for other in others] if reference else []
     comparing = (
         smaller_gap,
         small_accuracy_loss,
@@ -155,8 +146,8 @@ def _mcnemar_note(reference: ModelResults, model: ModelResults, points: str) -> 
     low, high = f"{np.min(p_values):.2g}", f"{np.max(p_values):.2g}"
     found = f"p = {low}" if low == high else f"p from {low} to {high}"
     return (
-        f"{model.name}: McNemar's exact test gives {found} for each seed's two networks. It asks "
-        "whether these two networks differ at all in accuracy. The verdict asks something else: "
-        f"whether the loss is less than {points} for seeds and images in general. A small p "
-        "therefore does not contradict a supported claim."
+        f"{model.name}: [McNemar's exact test]({DIETTERICH}) gives {found} for each seed's two "
+        "networks. It asks whether these two networks differ at all in accuracy. The verdict asks "
+        f"something else: whether the loss is less than {points} for seeds and images in general. "
+        "A small p therefore does not contradict a supported claim."
     )

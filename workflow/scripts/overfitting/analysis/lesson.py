@@ -13,7 +13,13 @@ REGULARIZED = PLAIN | {
     "augmentation": {"flip": "horizontal", "translation": 0.1},
     "dropout": {"conv": 0.25, "dense": 0.5},
 }
-TRAINING = {"epochs": 15, "batch_size": 64, "validation_split": 0.2, "learning_rate": 0.001}
+TRAINING = {
+    "train_size": 15_000,
+    "epochs": 15,
+    "batch_size": 64,
+    "validation_split": 0.2,
+    "learning_rate": 0.001,
+}
 IMAGES = {"train": 12_000, "validation": 3_000, "test": 3_000}
 DATA = "Fashion-MNIST"
 

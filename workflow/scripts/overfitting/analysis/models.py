@@ -35,6 +35,23 @@ class ModelResults:
         return findings.verdict(estimate, margin) if self.is_judged else ""
 
 
+def by_name(
+    runs: Sequence[Mapping[str, Any]], table: pd.DataFrame, predictions: Mapping[str, Predictions]
+) -> dict[str, ModelResults]:
+    """Return the results of each model by its name, in the order of `predictions`.
+
+    Args:
+        runs: as `results.load_runs` returns them.
+        table: a row per run, as `results.runs_table` returns it.
+        predictions: by model, as `predictions.load` returns them.
+    """
+    settings = {run["model"]: run["model_settings"] for run in runs}
+    return {
+        model: ModelResults(model, settings[model], table[table["model"] == model], of_model)
+        for model, of_model in predictions.items()
+    }
+
+
 Pair = tuple[ModelResults, ModelResults]
 """The reference, and a model that is compared with it."""
 

@@ -141,6 +141,24 @@ def largest_disagreements(
     ]
 
 
+def disagreement_table(disagreements: Iterable[Disagreement], seeds: list[int]) -> pd.DataFrame:
+    """Return a row per image, model and seed: what its network takes the image for.
+
+    Args:
+        disagreements: as `largest_disagreements` returns them.
+        seeds: the seeds of each model, in the order of its predictions.
+    """
+    return pd.DataFrame(
+        [
+            (each.index, each.label, model, seed, predicted)
+            for each in disagreements
+            for model, of_model in each.predicted.items()
+            for seed, predicted in zip(seeds, of_model, strict=True)
+        ],
+        columns=["image", "label", "model", "seed", "predicted"],
+    )
+
+
 def reliability_table(predictions: dict[str, Predictions], seeds: list[int]) -> pd.DataFrame:
     """Return a row per model, seed and bin: `metrics.reliability` of the test images."""
     return pd.concat(

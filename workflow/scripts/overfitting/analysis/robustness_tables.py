@@ -1,5 +1,6 @@
 """Tables of the accuracy on shifted and corrupted test images."""
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 
 from overfitting.evaluation import metrics
 from overfitting.evaluation.corruptions import CORRUPTIONS, SEVERITIES, is_matched
+from overfitting.evaluation.robustness import SHIFTS
 
 from .predictions import Predictions
 
@@ -60,36 +62,57 @@ def corruption_table(
     return table
 
 
-def corruption_errors(table: pd.DataFrame, reference: str) -> pd.DataFrame:
-    """Return a row per model and corruption: the corruption error relative to the reference.
+def shift_table(predictions: dict[str, Predictions]) -> pd.DataFrame:
+    """Return a row per model and shift: `down` and `right`, in pixels, and the mean `accuracy`.
 
-    The rows `mCE` hold the mean over all corruptions, the rows `mCE, held out` the mean over those
-    that are matched neither for the model nor for the reference.
+    Without shifted images the table has no rows.
+    """
+    names = ["model", "down", "right"]
+    if not next(iter(predictions.values())).correct_shifted.shape[-1]:
+        return pd.DataFrame(columns=[*names, "accuracy"])
+    index = pd.MultiIndex.from_product([list(predictions), SHIFTS, SHIFTS], names=names)
+    maps = np.stack(list(shift_maps(predictions).values()))
+    return pd.Series(maps.ravel(), index, name="accuracy").reset_index()
+
+
+def corruption_errors(table: pd.DataFrame, reference: str) -> pd.DataFrame:
+    """Return a row per model, corruption and seed: the corruption error against the reference.
+
+    The error of a seed is divided by the mean error of the reference over its seeds, so that the
+    mean over the seeds is the corruption error of the model. The rows `mCE` hold the mean over all
+    corruptions, the rows `mCE, held out` the mean over those that are matched neither for the model
+    nor for the reference.
 
     Args:
         table: as `corruption_table` returns it.
         reference: one of the models.
     """
-    columns = ["model", "corruption", "error", "matched"]
+    columns = ["model", "corruption", "seed", "error", "matched"]
     if table.empty:
         return pd.DataFrame(columns=columns)
     corrupted = table[table["severity"] > 0]
-    by_severity = 1 - corrupted.pivot_table(
-        index=["model", "corruption"], columns="severity", values="accuracy", sort=False
-    )
-    errors = dict(zip(by_severity.index, by_severity.to_numpy(), strict=True))
+    errors = {
+        run: 1 - of_run["accuracy"].to_numpy()
+        for run, of_run in corrupted.groupby(["model", "seed", "corruption"])
+    }
+    seeds = list(table["seed"].unique())
+    of_reference = {
+        name: np.mean([errors[(reference, seed, name)] for seed in seeds], axis=0)
+        for name in CORRUPTIONS
+    }
     matched = corrupted.groupby(["model", "corruption"])["matched"].first()
-    rows: list[tuple[str, str, float, bool]] = []
-    for model in table["model"].unique():
+    rows: list[tuple[str, str, int, float, bool]] = []
+    for model, seed in itertools.product(table["model"].unique(), seeds):
         own_matched = {name: bool(matched[(model, name)]) for name in CORRUPTIONS}
         error = {
-            name: metrics.corruption_error(errors[(model, name)], errors[(reference, name)])
+            name: metrics.corruption_error(errors[(model, seed, name)], of_reference[name])
             for name in CORRUPTIONS
         }
         held_out = [
             name for name in CORRUPTIONS if not (own_matched[name] or matched[(reference, name)])
         ]
-        rows += [(model, name, error[name], own_matched[name]) for name in CORRUPTIONS]
+        rows += [(model, name, seed, error[name], own_matched[name]) for name in CORRUPTIONS]
         for mean_name, names in (("mCE", list(CORRUPTIONS)), ("mCE, held out", held_out)):
-            rows.append((model, mean_name, float(np.mean([error[name] for name in names])), False))
+            mean = float(np.mean([error[name] for name in names]))
+            rows.append((model, mean_name, seed, mean, False))
     return pd.DataFrame(rows, columns=columns)

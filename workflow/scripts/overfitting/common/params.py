@@ -27,7 +27,8 @@ BatchSize = Annotated[int, Field(ge=1, le=60_000)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 LearningRate = Annotated[float, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")]
+TrainSize = Annotated[int, Field(ge=2, le=60_000)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=24)]
 Source = Annotated[str, Field(min_length=1)]
 ClassName = Annotated[str, Field(min_length=1, max_length=20)]
 
@@ -45,7 +46,7 @@ class Data(Strict):
 
     sources: Annotated[list[Source], Field(min_length=1)]
     """Where to look for the four raw files, tried in order."""
-    train_size: Annotated[int, Field(ge=2, le=60_000)]
+    train_size: TrainSize
     """How many of the training images to use, from the first."""
     test_size: Annotated[int, Field(ge=1, le=10_000)]
     """How many of the test images to use, from the first."""
@@ -77,6 +78,9 @@ class Robustness(Strict):
 
 class TrainingOverride(Strict):
     """The key `training` of a model: each value given here overrides the top-level one."""
+
+    train_size: TrainSize | None = None
+    """Instead of all images of the training subset, the first so many of them."""
 
     epochs: Epochs | None = None
     """Instead of `training.epochs`."""
@@ -125,7 +129,7 @@ class Model(Strict):
     early_stopping: EarlyStopping | None = None
     """Stop when val_loss no longer falls."""
     training: TrainingOverride = TrainingOverride()
-    """Overrides of keys of the top-level `training`, for this model only."""
+    """Overrides for this model only: of the top-level `training`, and of `data.train_size`."""
 
 
 class Params(Strict):
@@ -170,17 +174,32 @@ class Params(Strict):
         return self
 
     @model_validator(mode="after")
-    def _check_splits(self) -> Self:
-        for where, split in [("training", self.training.validation_split)] + [
-            (f"models.{name}.training", model.training.validation_split)
-            for name, model in self.models.items()
-        ]:
-            if split is not None and not 0 < split_at(self.data.train_size, split) < (
-                self.data.train_size
-            ):
+    def _check_train_sizes(self) -> Self:
+        for name, model in self.models.items():
+            if (size := model.training.train_size) and size > self.data.train_size:
                 raise ValueError(
-                    f"{where}.validation_split = {split}: of {self.data.train_size} images, at "
-                    "least 1 must be trained on and at least 1 held out; choose another fraction"
+                    f"models.{name}.training.train_size = {size}: there are only "
+                    f"data.train_size = {self.data.train_size} images; choose fewer, or raise that"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_splits(self) -> Self:
+        splits = [("training", self.training.validation_split, self.data.train_size)]
+        for name, model in self.models.items():
+            own = model.training
+            splits.append(
+                (
+                    f"models.{name}.training" if own.validation_split else "training",
+                    own.validation_split or self.training.validation_split,
+                    own.train_size or self.data.train_size,
+                )
+            )
+        for where, split, size in splits:
+            if not 0 < split_at(size, split) < size:
+                raise ValueError(
+                    f"{where}.validation_split = {split}: of {size} images, at least 1 must be "
+                    "trained on and at least 1 held out; choose another fraction"
                 )
         return self
 
@@ -198,8 +217,12 @@ def split_at(images: int, validation_split: float) -> int:
 
 
 def effective_training(training: Training, model: Model) -> Training:
-    """Return the settings for training `model`: `training` with the overrides of the model."""
-    return training.model_copy(update=model.training.model_dump(exclude_none=True))
+    """Return the settings for training `model`: `training` with the overrides of the model.
+
+    Its `train_size` is not among them: it says which images the model is trained on.
+    """
+    overrides = model.training.model_dump(exclude={"train_size"}, exclude_none=True)
+    return training.model_copy(update=overrides)
 
 
 def read(path: Path = Path("params.yaml")) -> Params:

@@ -166,7 +166,7 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame, reference: str) -> Ta
         table[table["severity"] > 0].groupby(["model", "corruption"])["accuracy"].mean()
     )
     matched = table.groupby(["corruption", "model"], sort=False)["matched"].first()
-    error = errors.set_index(["model", "corruption"])["error"]
+    error = errors.groupby(["model", "corruption"])["error"].mean()
     header = ["corruption", "matched for"]
     header += [f"{model}: accuracy lost (points)" for model in models]
     others = [model for model in models if model != reference]
@@ -201,7 +201,7 @@ def settings(runs: list[dict[str, Any]]) -> Table:
     by_model = {
         run["model"]: {f"{part} images": f"{run[part]['images']:,}" for part in PARTS}
         | run["model_settings"]
-        | run["training"]
+        | {name: value for name, value in run["training"].items() if name != "train_size"}
         for run in runs
     }
     names = list(next(iter(by_model.values())))

@@ -203,6 +203,16 @@ def judge(models: Mapping[str, Comparison]) -> dict[str, Comparison]:
     return judged
 
 
+def worse(models: Mapping[str, Comparison]) -> list[str]:
+    """Return what became worse in a review, as "METRIC of MODEL"."""
+    return [
+        f"{row.metric.name} of {name}"
+        for name, model in models.items()
+        for row in model.rows
+        if row.verdict == WORSE
+    ]
+
+
 def _verdict(row: Row) -> str:
     if row.reason or row.change is None:
         return not_comparable(row.reason)

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pandas as pd
-import seaborn as sns
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -49,12 +48,11 @@ def curves(table: pd.DataFrame) -> Figure:
         sharey="col",
         squeeze=False,
     )
-    colours = dict(zip(SETS, sns.color_palette(n_colors=2), strict=True))
-    for row, model in zip(axes, models, strict=True):
+    for row, (model, style) in zip(axes, model_styles(table).items(), strict=True):
         of_model = table[table["model"] == model]
         for axis, name in zip(row, ("accuracy", "loss"), strict=True):
             for part, column in zip(SETS, (name, f"val_{name}"), strict=True):
-                plot_kwargs = SETS[part] | {"color": colours[part], "markevery": [-1]}
+                plot_kwargs = SETS[part] | {"color": style["color"], "markevery": [-1]}
                 seeds_and_mean(axis, of_model, "epoch", column, part, **plot_kwargs)
             axis.set_title(f"{model}: {name}")
             axis.set_xlabel("epoch")
@@ -105,14 +103,16 @@ def gap_split(table: pd.DataFrame) -> Figure:
     """
     models = list(table["model"].unique())
     figure, axis = plt.subplots(figsize=(WIDTH, 1.1 * len(models) + 2.7))
-    palette = sns.color_palette(n_colors=len(GAP_PARTS))
-    hatches = ["//", "..", "xx", ""]  # so that the bars can be told apart without colour
+    # The gap has the colour of the model; its parts are told apart by their hatches and greys.
+    colours = [style["color"] for style in model_styles(table).values()]
+    greys_and_hatches = [("0.85", "//"), ("0.7", ".."), ("0.55", "xx"), (colours, "")]
     for number, (part, label) in enumerate(GAP_PARTS.items()):
+        colour, hatch = greys_and_hatches[number]
         seeds = 100 * table.pivot(index="model", columns="seed", values=part).loc[models]
         heights = dodged_heights(len(models), number, len(GAP_PARTS))
         means = seeds.mean(axis="columns")
         axis.barh(
-            heights, means, height=0.18, color=palette[number], hatch=hatches[number], label=label
+            heights, means, height=0.18, color=colour, edgecolor="0.2", hatch=hatch, label=label
         )
         axis.plot(seeds, heights, color="black", linestyle="", marker="o", alpha=SEED_ALPHA)
         for height, mean in zip(heights, means, strict=True):

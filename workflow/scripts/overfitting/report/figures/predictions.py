@@ -32,13 +32,14 @@ def reliability_diagrams(table: pd.DataFrame, ece: dict[str, float]) -> Figure:
     models = list(table["model"].unique())
     low = np.floor(10 * table[["confidence", "accuracy"]].to_numpy().min()) / 10
     figure, axes = panels(len(models), columns=2, height=3.6 if len(models) > 1 else 5.5)
-    for axis, model in zip(axes, models, strict=True):
+    for axis, (model, style) in zip(axes, model_styles(table).items(), strict=True):
         of_model = table[table["model"] == model]
+        colour = style["color"]
         axis.axline((0, 0), slope=1, color="0.3", linestyle="--", linewidth=1.5)
         for _, of_seed in of_model.groupby("seed"):
-            axis.plot(of_seed["confidence"], of_seed["accuracy"], color="C0", alpha=SEED_ALPHA)
+            axis.plot(of_seed["confidence"], of_seed["accuracy"], color=colour, alpha=SEED_ALPHA)
         mean = of_model.groupby("bin")[["confidence", "accuracy"]].mean()
-        axis.plot(mean["confidence"], mean["accuracy"], color="C0", marker="o", linewidth=2.5)
+        axis.plot(mean["confidence"], mean["accuracy"], color=colour, marker="o", linewidth=2.5)
         axis.set(xlim=(low, 1), ylim=(low, 1))
         axis.set_title(f"{model}\nexpected calibration error {ece[model]:.3f}")
         axis.set_xlabel("confidence (share)")

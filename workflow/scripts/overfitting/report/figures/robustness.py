@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..formatting import signed
 from .style import (
+    SEED_ALPHA,
     WIDTH,
     dodged_heights,
     heat_map,
@@ -106,10 +107,10 @@ def corruption_errors(table: pd.DataFrame, reference: str) -> Figure:
     CE and mCE are those of Hendrycks & Dietterich 2019 (arXiv 1903.12261).
 
     Args:
-        table: a row per model and corruption with `model`, `corruption`, `error` (CE, a ratio;
-            1 means as many errors as the reference) and `matched`: whether the augmentation of
-            the model generates such images in training. The last rows are means; their names
-            start with mCE.
+        table: a row per model, corruption and seed with `model`, `corruption`, `seed`, `error`
+            (CE, a ratio; 1 means as many errors as the reference) and `matched`: whether the
+            augmentation of the model generates such images in training. The last corruptions of
+            each run are means; their names start with mCE.
         reference: one of the models.
     """
     names = list(table["corruption"].unique())
@@ -118,19 +119,20 @@ def corruption_errors(table: pd.DataFrame, reference: str) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, (0.25 + 0.06 * len(styles)) * len(names) + 2.2))
     axis.axvline(1, color="0.2", linewidth=1.5)
     for number, (model, plot_kwargs) in enumerate(styles.items()):
-        of_model = table[table["model"] == model].set_index("corruption").loc[names]
+        of_model = table[table["model"] == model]
+        seeds = of_model.pivot(index="corruption", columns="seed", values="error").loc[names]
+        matched = of_model.groupby("corruption")["matched"].first()
         heights = dodged_heights(len(names), number, len(styles))
         plot_kwargs = plot_kwargs | {"linestyle": ""}
         axis.plot([], [], label=model, **plot_kwargs)
-        for height, error, matched in zip(
-            heights, of_model["error"], of_model["matched"], strict=True
-        ):
-            facecolor = "white" if matched else plot_kwargs["color"]
+        axis.plot(seeds, heights, **(plot_kwargs | {"alpha": SEED_ALPHA, "markersize": 4}))
+        for name, height, error in zip(names, heights, seeds.mean(axis="columns"), strict=True):
+            facecolor = "white" if matched[name] else plot_kwargs["color"]
             axis.plot(error, height, markerfacecolor=facecolor, markeredgewidth=1.5, **plot_kwargs)
     axis.axhline(len(names) - len(means) - 0.5, color="0.2")  # separates the means from the rest
     label_rows(axis, [name.replace("_", " ") for name in names])
     axis.set_title(f"Errors on corrupted images, relative to {reference}")
     axis.set_xlabel("corruption error (ratio; below 1: fewer errors)")
     axis.set_ylabel("corruption")
-    legend_below(figure, axis, MATCHED)
+    legend_below(figure, axis, f"{seeds_note(table)}; {MATCHED}")
     return figure

@@ -1,0 +1,192 @@
+"""Progress of a run: how many stages are done, which are running, and about how much longer.
+
+Snakemake logs when jobs start and end. A handler of its logger collects that, and a thread says it
+through the same logger, so that it is in the terminal and in the log file of the run.
+"""
+
+import heapq
+import json
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from snakemake.logging import logger
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from .files import atomic_write
+from .plan import Plan
+
+DURATIONS = Path(".snakemake", "dvc", "durations.json")
+"""Seconds that a stage of each group took in earlier runs."""
+SETTLED = 1.0
+"""Seconds without a change after which the progress is said: jobs end and start together."""
+AT_LEAST_EVERY = 60.0
+"""Seconds after which the progress is said again without a change."""
+FORGET = 0.7
+"""What remains of an earlier duration where stages now take less: DVC may only have skipped or
+restored them, and the next run may execute them again."""
+
+
+class Progress(logging.Handler):
+    """Collects what Snakemake logs about jobs, and says how far a run is.
+
+    Args:
+        plan: the plan of the run.
+        addresses: the address of a stage by the path of its stamp, the first output of its job.
+        slots: how many jobs run at once, at most.
+    """
+
+    def __init__(self, plan: Plan, addresses: Mapping[str, str], slots: int) -> None:
+        super().__init__()
+        self._plan, self._addresses, self._slots = plan, addresses, slots
+        self._stages_of_jobs: dict[int, str] = {}
+        self._started: dict[str, float] = {}  # of running stages
+        self._durations: dict[str, float] = {}  # of stages that have ended
+        self._failed: set[str] = set()
+        self._recorded = _read_durations()
+        self._changed = self._said = time.monotonic()
+        self._is_new = False
+        self._guard = threading.Lock()
+
+    def start(self) -> None:
+        """Collect and say the progress until this process ends."""
+        logger.addHandler(self)
+        threading.Thread(target=self._say_changes, daemon=True).start()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take note of a job that starts or ends; all other records are ignored."""
+        with self._guard:
+            self._note(record)
+
+    def _note(self, record: logging.LogRecord) -> None:
+        event = getattr(record, "event", None)
+        if event == LogEvent.JOB_INFO:
+            output = getattr(record, "output", None) or [""]
+            if address := self._addresses.get(output[0]):
+                self._stages_of_jobs[getattr(record, "jobid", -1)] = address
+                self._started[address] = time.monotonic()
+        elif event in {LogEvent.JOB_FINISHED, LogEvent.JOB_ERROR}:
+            job = getattr(record, "job_id", getattr(record, "jobid", -1))
+            address = self._stages_of_jobs.get(job, "")
+            if address not in self._started:
+                return
+            duration = time.monotonic() - self._started.pop(address)
+            if event == LogEvent.JOB_FINISHED:
+                self._durations[address] = duration
+                self._failed.discard(address)
+            else:
+                self._failed.add(address)
+        else:
+            return
+        self._changed, self._is_new = time.monotonic(), True
+
+    def record_durations(self) -> None:
+        """Write down for later runs how long the stages took."""
+        recorded = dict(self._recorded)
+        for group, seconds in self._longest().items():
+            recorded[group] = max(seconds, FORGET * recorded.get(group, 0.0))
+        atomic_write(DURATIONS, json.dumps(recorded, sort_keys=True))
+
+    def _say_changes(self) -> None:
+        while True:
+            time.sleep(SETTLED / 2)
+            now = time.monotonic()
+            with self._guard:
+                due = self._is_new and now - self._changed >= SETTLED
+                if not (due or (self._started and now - self._said >= AT_LEAST_EVERY)):
+                    continue
+                self._is_new, self._said = False, now
+                sentence = self.sentence(now)
+            logger.info(sentence)
+
+    def sentence(self, now: float) -> str:
+        """Return the progress in one line.
+
+        Args:
+            now: the time, as `time.monotonic` gives it.
+        """
+        stale = self._plan.stale()
+        parts = [f"{len(self._durations)} of {len(stale)} stages done"]
+        if self._failed:
+            parts.append(f"failed: {', '.join(sorted(self._failed))}")
+        if self._started:
+            parts.append(f"running: {', '.join(self._started)}")
+        if len(self._durations) + len(self._failed) < len(stale):
+            seconds = self._seconds_left(now)
+            parts.append("time left not known yet" if seconds is None else in_words(seconds))
+        return f"Progress: {'; '.join(parts)}"
+
+    def _seconds_left(self, now: float) -> float | None:
+        groups = {address: stage.group for address, stage in self._plan.stages.items()}
+        known = self._recorded | self._longest()
+        if not known or any(groups[address] not in known for address in self._started):
+            return None
+        typical = sum(known.values()) / len(known)  # for kinds of stages that have never run
+        waiting = [
+            address
+            for address in self._plan.stale()
+            if address not in self._durations and address not in self._failed
+        ]
+        seconds = {
+            address: max(
+                known.get(groups[address], typical) - (now - self._started.get(address, now)), 0.0
+            )
+            for address in waiting
+        }
+        upstream = {address: list(self._plan.stages[address].inputs) for address in waiting}
+        return seconds_left(seconds, upstream, list(self._started), self._slots)
+
+    def _longest(self) -> dict[str, float]:
+        longest: dict[str, float] = {}
+        for address, seconds in self._durations.items():
+            group = self._plan.stages[address].group
+            longest[group] = max(seconds, longest.get(group, 0.0))
+        return longest
+
+
+def seconds_left(
+    seconds: Mapping[str, float],
+    upstream: Mapping[str, list[str]],
+    running: list[str],
+    slots: int,
+) -> float:
+    """Return how long it takes until all stages are done, if each starts as soon as it can.
+
+    Args:
+        seconds: how much longer each stage takes, by address.
+        upstream: the stages that each needs; those that are not in `seconds` are done.
+        running: the stages that run now; all others wait.
+        slots: how many stages run at once, at least 1.
+    """
+    missing = {stage: {one for one in upstream[stage] if one in seconds} for stage in seconds}
+    ends = [(seconds[stage], stage) for stage in running]
+    heapq.heapify(ends)
+    started, now = set(running), 0.0
+    while len(started) < len(seconds) or ends:
+        for stage in seconds:
+            if stage not in started and not missing[stage] and len(ends) < slots:
+                started.add(stage)
+                heapq.heappush(ends, (now + seconds[stage], stage))
+        if not ends:  # what remains needs a stage that has failed
+            break
+        now, ended = heapq.heappop(ends)
+        for needed in missing.values():
+            needed.discard(ended)
+    return now
+
+
+def in_words(seconds: float) -> str:
+    """Say how much time is left, rounded up to ten seconds or to minutes."""
+    if seconds < 60:
+        return f"about {10 * int(seconds / 10 + 1)} s left"
+    return f"about {int(seconds / 60 + 1)} min left"
+
+
+def _read_durations() -> dict[str, float]:
+    with suppress(OSError, ValueError, AttributeError, TypeError):
+        written = json.loads(DURATIONS.read_text(encoding="utf-8"))
+        return {str(group): float(seconds) for group, seconds in written.items()}
+    return {}
