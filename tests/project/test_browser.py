@@ -122,16 +122,29 @@ def assert_does_not_scroll_sideways(shown: Visit) -> None:
 
 
 def assert_figures_are_visible(shown: Visit) -> None:
-    figures = shown.page.locator("figure svg").all()
+    """Each figure fits the screen, and what it shows is visible, or scrolls within it."""
+    figures = shown.page.locator("figure:has(svg)").all()
     assert figures
     width = shown.page.evaluate("document.documentElement.clientWidth")
     for figure in figures:
-        box = figure.bounding_box()
+        box, drawn = figure.bounding_box(), figure.locator("svg").bounding_box()
         assert box is not None
-        assert box["width"] > 0
-        assert box["height"] > 0
+        assert drawn is not None
+        assert drawn["width"] > 0
+        assert drawn["height"] > 0
         assert box["x"] >= 0
         assert box["x"] + box["width"] <= width
+        if drawn["x"] + drawn["width"] > width:
+            overflow = figure.evaluate("element => getComputedStyle(element).overflowX")
+            assert (overflow, figure.get_attribute("tabindex")) == ("auto", "0")
+
+
+def assert_figures_can_be_read(shown: Visit) -> None:
+    """A point of a figure, whose smallest text has 9, is at least a pixel."""
+    pixels_per_point = shown.page.locator("figure svg").evaluate_all(
+        "all => all.map(svg => svg.getBoundingClientRect().width / svg.viewBox.baseVal.width)"
+    )
+    assert min(pixels_per_point) > 0.99
 
 
 def assert_links_lead_to_headings(shown: Visit) -> None:
@@ -225,6 +238,7 @@ def test_contrast_matches_published_values() -> None:
         (assert_figures_are_visible, "<figure><svg width='2000' height='9'></svg></figure>"),
         (assert_figures_are_visible, "<figure><svg width='0' height='9'></svg></figure>"),
         (assert_figures_are_visible, "<figure hidden><svg></svg></figure>"),
+        (assert_figures_can_be_read, "<figure><svg viewBox='0 0 900 9' width='90'></svg></figure>"),
         (assert_links_lead_to_headings, "<nav><a href='#gone'>Gone</a></nav>"),
         (assert_links_lead_to_headings, "<nav><a href='#p'>Text</a></nav><p id='p'>Text</p>"),
         (assert_headings_are_in_order, "<h1>One</h1><h3>Three</h3>"),
@@ -259,6 +273,7 @@ def test_it_is_readable_on_every_screen(shown: Visit, width: int) -> None:
     shown.page.set_viewport_size({"width": width, "height": 800})
     assert_does_not_scroll_sideways(shown)
     assert_figures_are_visible(shown)
+    assert_figures_can_be_read(shown)
     assert_links_lead_to_headings(shown)
 
 

@@ -7,6 +7,7 @@ through the same logger, so that it is in the terminal and in the log file of th
 import heapq
 import json
 import logging
+import statistics
 import threading
 import time
 from collections.abc import Mapping
@@ -86,7 +87,7 @@ class Progress(logging.Handler):
     def record_durations(self) -> None:
         """Write down for later runs how long the stages took."""
         recorded = dict(self._recorded)
-        for group, seconds in self._longest().items():
+        for group, seconds in self._measured().items():
             recorded[group] = max(seconds, FORGET * recorded.get(group, 0.0))
         atomic_write(DURATIONS, json.dumps(recorded, sort_keys=True))
 
@@ -121,10 +122,10 @@ class Progress(logging.Handler):
 
     def _seconds_left(self, now: float) -> float | None:
         groups = {address: stage.group for address, stage in self._plan.stages.items()}
-        known = self._recorded | self._longest()
+        known = self._recorded | self._measured()
         if not known or any(groups[address] not in known for address in self._started):
             return None
-        typical = sum(known.values()) / len(known)  # for kinds of stages that have never run
+        typical = statistics.mean(known.values())  # for kinds of stages that have never run
         waiting = [
             address
             for address in self._plan.stale()
@@ -139,12 +140,12 @@ class Progress(logging.Handler):
         upstream = {address: list(self._plan.stages[address].inputs) for address in waiting}
         return seconds_left(seconds, upstream, list(self._started), self._slots)
 
-    def _longest(self) -> dict[str, float]:
-        longest: dict[str, float] = {}
+    def _measured(self) -> dict[str, float]:
+        """Return the mean seconds of the stages of each group that have ended in this run."""
+        by_group: dict[str, list[float]] = {}
         for address, seconds in self._durations.items():
-            group = self._plan.stages[address].group
-            longest[group] = max(seconds, longest.get(group, 0.0))
-        return longest
+            by_group.setdefault(self._plan.stages[address].group, []).append(seconds)
+        return {group: statistics.mean(seconds) for group, seconds in by_group.items()}
 
 
 def seconds_left(

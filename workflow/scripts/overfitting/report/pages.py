@@ -123,6 +123,7 @@ def _embed_figures(tokens: Sequence[Token], folder: Path) -> None:
             folder / unquote(str(image.attrs["src"])), f"figure-{number}-", alternative
         )
         opening.tag = closing.tag = "figure"
+        opening.attrs["tabindex"] = "0"  # on a phone it scrolls, also by keyboard
         inline.children = [
             Token("html_inline", "", 0, content=svg),
             # Hidden from screen readers, which have already read it as the name of the figure.
@@ -155,6 +156,8 @@ def _inline_svg(path: Path, prefix: str, name: str) -> str:
                 element.set(attribute, f"#{prefix}{value[1:]}")
             else:
                 element.set(attribute, value.replace("url(#", f"url(#{prefix}"))
+    # In a figure, 9 points are the smallest text: not less than 9 pixels, on any screen.
+    root.set("style", f"min-width: {float(root.attrib['width'].removesuffix('pt')):.0f}px")
     root.set("role", "img")
     root.set("aria-label", name)
     return ElementTree.tostring(root, encoding="unicode")

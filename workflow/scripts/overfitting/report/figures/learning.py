@@ -54,7 +54,7 @@ def curves(table: pd.DataFrame) -> Figure:
             for part, column in zip(SETS, (name, f"val_{name}"), strict=True):
                 plot_kwargs = SETS[part] | {"color": style["color"], "markevery": [-1]}
                 seeds_and_mean(axis, of_model, "epoch", column, part, **plot_kwargs)
-            axis.set_title(f"{model}: {name}")
+            axis.set_title(f"{model}\n{name}")
             axis.set_xlabel("epoch")
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.tick_params(labelbottom=True)

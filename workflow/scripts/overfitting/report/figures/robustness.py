@@ -47,7 +47,7 @@ def shift_maps(grids: dict[str, np.ndarray], reference: str) -> Figure:
         if model in differences:
             scale = {"cmap": "RdBu", "vmin": -largest, "vmax": largest}
             heat_map(row[1], differences[model], partial(signed, digits=0), pixels, pixels, **scale)
-            row[1].set_title(f"{model} minus\n{reference} (percentage points)")
+            row[1].set_title(f"{model}\nminus {reference}\n(percentage points)")
         elif others:
             row[1].remove()
     for axis in figure.axes:
