@@ -10,7 +10,14 @@ from typing import Literal
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from support.project import ROOT
 
 from overfitting.report import pages
@@ -21,6 +28,7 @@ CHROMIUM = next(
 REPORTS = ROOT / "reports"
 WIDTHS = [360, 768, 1280]  # pixels: a phone, a tablet, a laptop
 SCHEMES = {"light": (0.9, 1.0), "dark": (0.0, 0.1)}  # luminance of the background
+A4: ViewportSize = {"width": 794, "height": 1123}  # pixels, at 96 an inch
 MIN_CONTRAST = 4.5  # WCAG 2.2, success criterion 1.4.3
 MARKDOWN = """# A page made by the test
 
@@ -304,3 +312,8 @@ def test_it_can_be_printed(shown: Visit) -> None:
     expect(shown.page.locator("nav")).to_be_visible()
     shown.page.emulate_media(media="print")
     expect(shown.page.locator("nav")).to_be_hidden()
+    shown.page.set_viewport_size(A4)
+    heights = shown.page.locator("figure svg").evaluate_all(
+        "all => all.map(svg => svg.getBoundingClientRect().height)"
+    )
+    assert max(heights) < A4["height"] / 2  # else a figure could leave a page half empty

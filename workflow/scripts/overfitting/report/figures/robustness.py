@@ -80,7 +80,7 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
     } | {str(name): rows for name, rows in table.groupby("corruption", sort=False)}
     grid = np.full((-(-len(rows_by_panel) // 3), 3), ".", dtype=object)
     grid.flat[: len(rows_by_panel)] = list(rows_by_panel)
-    figure, axes = plt.subplot_mosaic(grid.tolist(), figsize=(WIDTH, 2.5 * len(grid) + 1))
+    figure, axes = plt.subplot_mosaic(grid.tolist(), figsize=(WIDTH, 2.1 * len(grid) + 1))
     low = np.floor(10 * table["accuracy"].min()) / 10
     styles = model_styles(table)
     for name, rows in rows_by_panel.items():
