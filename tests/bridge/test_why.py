@@ -28,7 +28,7 @@ def test_each_kind_of_change_is_named(done: Toy) -> None:
         "param factor: 7 -> 8 (params.yaml)",
         "upstream: source",
     ]
-    assert "out out/b/3.txt: deleted" in by_stage["power@b-3"]
+    assert "out out/b/3.txt: missing" in by_stage["power@b-3"]
     assert by_stage["total"][0] == "command: changed"
     assert by_stage["total"][-1].startswith("upstream: power@a-1-2, ")
     assert set(by_stage) == done.planned()

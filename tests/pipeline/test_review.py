@@ -130,7 +130,8 @@ def test_a_review_writes_nothing_into_the_checkout(branched: Project, tmp_path: 
     assert everything_in(branched.folder) == before
     assert list(tmp_path.iterdir()) == []
     kept, changed, added, lost = page.split("### ")[1:5]
-    assert kept.count("| 0.0000 | 0.0000 to 0.0000 | – | within noise |") == 4
+    assert kept.count("| 0.00 points | 0.00 to 0.00 | – | within noise |") == 3
+    assert kept.count("| 0.0000 nats | 0.0000 to 0.0000 | – | within noise |") == 1
     assert "| test accuracy ↑ | 0.9" in changed
     assert changed.splitlines()[4].endswith("| worse |")
     assert added.count("not comparable (new)") == lost.count("not comparable (removed)") == 4
@@ -146,7 +147,8 @@ def test_a_review_can_fail_where_something_became_worse(branched: Project) -> No
     assert failed.returncode == 1
     assert failed.stdout.splitlines()[-1].startswith("error: worse than main: test accuracy of ch")
     assert "### Learning curves" in failed.stdout  # the review is printed all the same
-    branched.run("python", script, "HEAD", "--fail", "worse")  # nothing changed
+    same = branched.run("python", script, "HEAD", "--fail", "worse").stdout
+    assert "### Params\n\nNone differ." in same
     branched.run("python", script, "main")
     wrong = branched.run("python", script, "main", "--fail", "better", check=False)
     assert wrong.returncode == 2
@@ -160,7 +162,7 @@ def test_without_results_the_committed_metrics_are_listed(
     branched.git("clone", "--quiet", str(branched.folder), str(clone.folder))
     clone.git("checkout", "--quiet", "--detach")  # as in CI
     page = review_of(clone, "origin/main", "--figures", "https://example.org/raw")
-    assert "| test accuracy ↑ | 0.9500 | 0.6000 | −0.3500 | – | – | not comparable (" in page
+    assert "| test accuracy ↑ | 0.9500 | 0.6000 | −35.00 points | – | – | not comparable (" in page
     assert (
         "Some results were not compared: the results of origin/main are not in DVC's cache. In a "
         in page

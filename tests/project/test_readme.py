@@ -55,6 +55,17 @@ def test_verdicts_match_the_committed_report() -> None:
         assert f": {claim}\n" in report
 
 
+def test_what_surprised_is_what_the_report_says() -> None:
+    report = (ROOT / "reports" / "report.md").read_text(encoding="utf-8")
+    paragraph = README[README.index("What surprised us") :].split("\n\n")[0]
+    numbers = re.findall(r"[+−][\d.]+\d", paragraph)
+    assert len(numbers) >= 4
+    for number in numbers:
+        assert f"{number} " in report, number
+    assert "it underfits" in paragraph
+    assert "it underfits." in report
+
+
 def test_sizes_match_params() -> None:
     sizes = f"{PARAMS['data']['train_size']:,} training images, the last "
     sizes += f"{100 * PARAMS['training']['validation_split']:.0f}% of them held out; "

@@ -133,7 +133,7 @@ def main(argv: list[str]) -> None:
             f"Review against `{base}` ({commit[:7]})",
             models,
             notes,
-            output_of(*DVC, "params", "diff", "--md", base),
+            differing_params(base),
             page.curves(CURVES, base, (commit, head), arguments.figures),
         )
     )
@@ -154,6 +154,12 @@ def output_of(*command: str, error: str = "") -> str:
         last = done.stderr.strip().splitlines()[-1:]
         raise UserError(error or f"{' '.join([*command[-3:], 'failed:', *last])}")
     return done.stdout.strip()
+
+
+def differing_params(base: str) -> str:
+    """Return the params that differ from those of a commit as a Markdown table; empty if none."""
+    table = output_of(*DVC, "params", "diff", "--md", base)
+    return table if len(table.splitlines()) > 2 else ""  # else it has no row below its header
 
 
 def check_up_to_date() -> None:

@@ -13,6 +13,8 @@ from .planner import make_plan
 from .repository import dvc_errors_in_one_line
 
 MISSING = "(missing)"
+WORDS = {"deleted": "missing", "not in cache": "missing"}
+"""What some words of DVC mean here."""
 
 
 def reasons(repo: Repo) -> Iterator[tuple[str, list[str]]]:
@@ -29,13 +31,15 @@ def reasons(repo: Repo) -> Iterator[tuple[str, list[str]]]:
     with dvc_errors_in_one_line(), reading_each_file_once():
         for address in plan.stale():
             upstream = [above for above in plan.stages[address].inputs if plan.stages[above].stale]
-            changes = list(_changes(stages[address]))
+            made_again = {out.fs_path for above in upstream for out in stages[above].outs}
+            changes = list(_changes(stages[address], made_again))
             if upstream:
                 changes.append(f"upstream: {', '.join(upstream)}")
             yield address, changes
 
 
-def _changes(stage: Stage) -> Iterator[str]:
+def _changes(stage: Stage, made_again: set[str]) -> Iterator[str]:
+    """Say what changed for a stage; not that a file is missing which will be made again."""
     if stage.changed_stage():
         yield "command: changed" if stage.cmd_changed else "definition: changed"
     if stage.is_callback or stage.always_changed:
@@ -50,10 +54,12 @@ def _changes(stage: Stage) -> Iterator[str]:
         elif isinstance(dep, ParamsDependency):
             yield f"params: not recorded yet ({dep.def_path})"
         else:
-            yield f"dep {os.path.relpath(dep.fs_path)}: {next(iter(status.values()))}"
+            change = next(iter(status.values()))
+            if not (change == "deleted" and dep.fs_path in made_again):
+                yield f"dep {os.path.relpath(dep.fs_path)}: {WORDS.get(change, change)}"
     for out in stage.outs:
         for state in out.status().values():
-            yield f"out {os.path.relpath(out.fs_path)}: {state}"
+            yield f"out {os.path.relpath(out.fs_path)}: {WORDS.get(state, state)}"
 
 
 def differences(before: Any, after: Any, key: str) -> Iterator[tuple[str, Any, Any]]:

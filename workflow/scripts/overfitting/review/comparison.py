@@ -75,6 +75,8 @@ class Metric:
     """Takes the runs and the numbers of the held-out corruptions; None if it was not measured."""
     key: str = ""
     """Its key in reports/metrics.json; empty if it is not recorded there."""
+    is_share: bool = True
+    """Whether it is a share of the images or a difference of shares; else it is in nats."""
 
 
 def _held_out_accuracy(runs: Runs, held_out: Sequence[int]) -> Measure | None:
@@ -96,6 +98,7 @@ METRICS = [
         False,
         lambda runs, _: measures.test_loss(runs.probabilities, runs.labels),
         "test_loss",
+        is_share=False,
     ),
     Metric(
         "ECE",

@@ -3,14 +3,15 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from overfitting.report.formatting import bounds, signed
 from overfitting.report.tables import Table, markdown_table
 
-from .comparison import IMPROVED, LESS_ACCURATE, NOISE, WORSE, Comparison, Row
+from .comparison import GAP, IMPROVED, LESS_ACCURATE, NOISE, WORSE, Comparison, Row
 
 DIGITS = 4
-"""Decimal places: enough to show a change of one image in 3,000."""
+"""Decimal places of shares and nats: enough to show a change of one image in 3,000."""
 
 
 def render(
@@ -40,11 +41,11 @@ def render(
         parts += [f"### {name}", markdown_table(_table(model.rows)), model.basis]
     parts += [
         "↑ higher is better, ↓ lower is better. The gap is training minus test accuracy, ECE the "
-        "expected calibration error. The interval is that of the change, over seeds and test "
-        "images. A review judges many metrics at once, so p is adjusted for all of them (Holm's "
-        "method), and only below 0.05 is a change called improved or worse: the probability that "
-        "a review names any change where there is none is at most 5%. An interval that excludes 0 "
-        "is therefore not enough.",
+        "expected calibration error; points are percentage points. The interval is that of the "
+        "change, over seeds and test images. A review judges many metrics at once, so p is "
+        "adjusted for all of them (Holm's method), and only below 0.05 is a change called improved "
+        "or worse: the probability that a review names any change where there is none is at most "
+        "5%. An interval that excludes 0 is therefore not enough.",
         "### Params",
         params or "None differ.",
         "### Learning curves",
@@ -82,10 +83,12 @@ def _table(rows: Iterable[Row]) -> Table:
         [
             [
                 f"{row.metric.name} {'↑' if row.metric.higher_is_better else '↓'}",
-                _number(row.before),
-                _number(row.after),
-                _signed(row.after - row.before),
-                "–" if row.change is None else bounds(row.change.interval, _signed),
+                _value(row, row.before),
+                _value(row, row.after),
+                _difference(row, row.after - row.before),
+                "–"
+                if row.change is None
+                else bounds(row.change.interval, partial(_difference, row, unit="")),
                 _p_value(row.p_value),
                 row.verdict,
             ]
@@ -102,5 +105,16 @@ def _p_value(value: float) -> str:
     return "–" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _number(value: float) -> str:
+def _value(row: Row, value: float) -> str:
+    """Format a metric before or after; the gap, which is a difference of shares, as such."""
+    if row.metric is GAP:
+        return _difference(row, value)
     return _signed(value).removeprefix("+")
+
+
+def _difference(row: Row, value: float, unit: str | None = None) -> str:
+    """Format a change, shares in percentage points with the same number of digits."""
+    if unit is None:
+        unit = " points" if row.metric.is_share else " nats"
+    text = signed(100 * value, DIGITS - 2) if row.metric.is_share else _signed(value)
+    return text if text == "–" else text + unit
