@@ -5,6 +5,7 @@ BENCH ?=
 SOAK ?=
 AGREEMENT ?= 10x40
 BASE ?= main
+STUDY ?= claims
 OPTIONS ?=
 BIN := .venv/bin
 BRIDGE := $(BIN)/python workflow/scripts/dvc_bridge
@@ -30,7 +31,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-
 ADD = awk -v base=$1 'BEGIN { print "-r " base } NR == FNR { known[$$0]; next } \
 	/^[a-z0-9]/ { skip = $$0 in known } !skip' $1 $2 > $2.new && mv $2.new $2
 
-.PHONY: all help test lint bench soak verify check why repair review push pull slurm remotes lock \
+.PHONY: all help test lint bench soak verify check why repair review study push pull slurm remotes lock \
 	schema clean checkout site-cache
 .DEFAULT_GOAL := all
 
@@ -74,6 +75,12 @@ repair: site-cache ## repair what a killed DVC has left
 review: site-cache ## Markdown for a pull request: what changed since BASE; FAIL=worse fails on worse
 	@$(BIN)/python -Es workflow/scripts/review.py '$(BASE)' $(if $(FAIL),--fail '$(FAIL)') \
 		$(if $(FIGURES),--figures '$(FIGURES)')
+
+study: site-cache ## run studies/STUDY/params.yaml, beside the results that are here
+	@$(BIN)/python -Es workflow/scripts/study.py prepare '$(STUDY)'
+	cd 'studies/$(STUDY)/work' && '$(CURDIR)/$(BIN)/snakemake' --cores $(CORES) \
+		$(if $(PROFILE),--profile '$(PROFILE)')
+	@$(BIN)/python -Es workflow/scripts/study.py collect '$(STUDY)'
 
 push: ## push all results to a DVC remote, also those of past runs
 pull: ## pull them; OPTIONS="--remote NAME" for both

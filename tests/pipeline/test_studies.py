@@ -1,0 +1,134 @@
+"""A study runs the same pipeline with another params file, beside the results of the checkout."""
+
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.processes import start, wait_until
+from support.project import ROOT, Project, executed_stages, make_stub_project
+
+from overfitting.common import params
+
+NAMES = ["all_images", "claims", "quick"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_studies_here_are_accepted(name: str) -> None:
+    shipped = params.read(ROOT / "params.yaml")
+    study = params.read(ROOT / "studies" / name / "params.yaml")
+    for model in shipped.models:
+        assert study.models[model] == shipped.models[model]
+    assert study.data.classes == shipped.data.classes
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A stub project that has been run, with a study of two models, one of which is new."""
+    project = make_stub_project(tmp_path_factory.mktemp("studies") / "a 'checkout' é")
+    (project.folder / ".venv").symlink_to(Path(shutil.which("python") or "").parent.parent)
+    study = project.folder / "studies" / "mine"
+    study.mkdir(parents=True)
+    before = (project.folder / "params.yaml").read_text()
+    project.edit(lambda content: content.update(compare=["baseline", "dropout_only"]))
+    (project.folder / "params.yaml").rename(study / "params.yaml")
+    (project.folder / "params.yaml").write_text(before)
+    project.snakemake()
+    project.commit()
+    yield project
+
+
+def step(project: Project, name: str) -> None:
+    project.run("python", "workflow/scripts/study.py", name, "mine")
+
+
+def study_of(project: Project) -> tuple[Project, str]:
+    """Run a study as `make study` does; return its working copy and what Snakemake printed."""
+    step(project, "prepare")
+    work = Project(project.folder / "studies" / "mine" / "work")
+    output = work.snakemake()
+    step(project, "collect")
+    return work, output
+
+
+def test_make_study_does_all_steps() -> None:
+    text = (ROOT / "Makefile").read_text()
+    recipe = text[text.index("\nstudy:") :].split("\n\n")[0]
+    steps = ["study.py prepare '$(STUDY)'", "cd 'studies/$(STUDY)/work' && ", "study.py collect"]
+    places = [recipe.index(each) for each in steps]
+    assert places == sorted(places)
+
+
+def test_a_study_leaves_the_checkout_alone_and_trains_nothing_twice(checkout: Project) -> None:
+    before = checkout.git("status", "--short")
+    work, output = study_of(checkout)
+    changed = executed_stages(output)
+    assert changed == {"params", "train@dropout_only-0", "evaluate@dropout_only-0", "report"}
+    new = [line for line in checkout.git("status", "--short").splitlines() if "studies/" in line]
+    assert new
+    assert checkout.git("status", "--short").replace("\n".join(new), "").strip() == before.strip()
+    checkout.assert_up_to_date()
+    work.assert_up_to_date()
+    assert list(work.metrics()) == ["baseline", "dropout_only"]
+    study = checkout.folder / "studies" / "mine"
+    for name in ("dvc.lock", "reports/metrics.json", "reports/report.md"):
+        assert (study / name).read_bytes() == (work.folder / name).read_bytes()
+    assert not (study / "reports" / "report.html").exists()
+    assert executed_stages(study_of(checkout)[1]) == set()
+    assert executed_stages(work.repro()) == set()
+
+
+def test_a_study_runs_the_code_as_it_stands(checkout: Project, tmp_path: Path) -> None:
+    project = checkout.copy(tmp_path / "copy")
+    work, _ = study_of(project)
+    module = project.folder / "workflow" / "scripts" / "overfitting" / "evaluation" / "mine.py"
+    module.write_text("# not committed\n")
+    notes = work.folder / "notes.txt"
+    notes.write_text("mine")
+    _, output = study_of(project)
+    assert "evaluate@baseline-0" in executed_stages(output)
+    assert "train@baseline-0" not in executed_stages(output)
+    module.unlink()
+    work, output = study_of(project)
+    assert executed_stages(output) == {"report"}  # all others come from DVC's run cache
+    work.assert_up_to_date()
+    assert notes.read_text() == "mine"
+    # A colleague's clone starts from what was collected.
+    lock = (project.folder / "studies" / "mine" / "dvc.lock").read_bytes()
+    shutil.rmtree(work.folder)
+    step(project, "prepare")
+    assert (work.folder / "dvc.lock").read_bytes() == lock
+
+
+def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_path: Path) -> None:
+    project = checkout.copy(tmp_path / "copy")
+    study = project.folder / "studies" / "mine"
+    shutil.rmtree(study / "work", ignore_errors=True)
+    (study / "work").mkdir()  # as a clone leaves it that is killed
+    text = (study / "params.yaml").read_text()
+    (study / "params.yaml").write_text(text.replace("dense: 0.5", "dense: 0.4"))
+    step(project, "prepare")
+    work = Project(study / "work")
+    running = start(work, "snakemake", "--cores", "4")
+    log = work.folder / "logs" / "train" / "dropout_only-0.log"
+    wait_until(lambda: log.exists() and "epoch" in log.read_text())
+    running.send_signal(signal.SIGKILL)
+    running.wait(30)
+    work, output = study_of(project)
+    assert "train@dropout_only-0" in executed_stages(output)
+    work.assert_up_to_date()
+
+
+def test_a_study_that_is_missing_or_wrong_is_refused_in_one_line(checkout: Project) -> None:
+    script = ("python", "workflow/scripts/study.py", "prepare")
+    missing = checkout.run(*script, "nope", check=False)
+    assert missing.returncode == 1
+    [line] = missing.stdout.splitlines()
+    assert line.startswith("error: studies/nope/params.yaml is missing; there are")
+    wrong = checkout.folder / "studies" / "wrong"
+    wrong.mkdir()
+    (wrong / "params.yaml").write_text("seeds: [0]\n")
+    lines = checkout.run(*script, "wrong", check=False).stdout.splitlines()
+    assert all(line.startswith(("error: studies/wrong/params.yaml", "studies/")) for line in lines)
+    shutil.rmtree(wrong)
