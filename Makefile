@@ -102,7 +102,7 @@ schema: .venv/installed ## renew what editors know of params.yaml
 	$(BIN)/python -Es workflow/scripts/schema.py workflow/params.schema.json
 
 clean: ## remove what can be made again, but for DVC's cache
-	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked
+	rm -rf .venv .snakemake logs models results data/raw data/subset data/params.checked studies/*/work
 
 # Checked before anything is installed, as DVC would refuse it afterwards.
 checkout:

@@ -101,6 +101,24 @@ def test_a_study_runs_the_code_as_it_stands(checkout: Project, tmp_path: Path) -
     assert (work.folder / "dvc.lock").read_bytes() == lock
 
 
+def test_a_study_of_other_code_or_params_is_noted(checkout: Project, tmp_path: Path) -> None:
+    project = checkout.copy(tmp_path / "copy")
+    study_of(project)
+    project.commit()
+    check = ("python", "workflow/scripts/check.py")
+    assert "note" not in project.run(*check).stdout
+    study = project.folder / "studies" / "mine" / "params.yaml"
+    study.write_text(study.read_text().replace("epochs: 2", "epochs: 3"))
+    script = project.folder / "workflow" / "scripts" / "evaluate.py"
+    script.write_text(script.read_text() + "# edited\n")
+    project.snakemake()
+    project.commit()
+    assert (
+        "note     studies/mine: made from other workflow/scripts/evaluate.py, params (training); "
+        "`make study STUDY=mine` makes it again\n"
+    ) in project.run(*check).stdout
+
+
 def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_path: Path) -> None:
     project = checkout.copy(tmp_path / "copy")
     study = project.folder / "studies" / "mine"

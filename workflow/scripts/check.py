@@ -14,10 +14,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from overfitting.common import params
 from overfitting.common.console import print_check, run_script
 from overfitting.common.errors import UserError
+from overfitting.common.yaml_files import load_yaml
 
 COMMITTED = ["params.yaml", "dvc.yaml", "dvc.lock", "reports", "workflow", "data/SHA256SUMS"]
 SHARED, PRIVATE = Path(".dvc", "config"), Path(".dvc", "config.local")
@@ -50,6 +52,12 @@ def main(argv: list[str]) -> None:
             "last commit", "has the current params, code, dvc.lock and reports", uncommitted_files()
         ),
     ]
+    for study in sorted(Path("studies").glob("*/dvc.lock")):
+        if changed := changed_since(study.parent):
+            print(
+                f"note     {study.parent}: made from other {', '.join(changed)}; "
+                f"`make study STUDY={study.parent.name}` makes it again"
+            )
     if disagreements:
         raise UserError(f"{len(disagreements)} disagreement(s), see above")
 
@@ -120,6 +128,38 @@ def exposed_secrets() -> list[str]:
         for file in secret_files
         if file.stat().st_mode & 0o077
     ]
+
+
+def changed_since(study: Path) -> list[str]:
+    """Return what a study was made from that is not as it is now: code, as dvc.lock has it, params.
+
+    Args:
+        study: a folder of `studies` with the dvc.lock that was collected.
+    """
+    now, then = code_of(Path("dvc.lock")), code_of(study / "dvc.lock")
+    changed = [path for path in then if path in now and now[path] != then[path]]
+    params_now = load_yaml(study / "params.yaml")
+    params_then: dict[str, Any] = {}
+    for stage in load_yaml(study / "dvc.lock")["stages"].values():
+        params_then |= stage.get("params", {}).get("params.yaml", {})
+    for key, value in params_then.items():
+        current: Any = params_now
+        for part in key.split("."):
+            current = current.get(part) if isinstance(current, dict) else None
+        if current != value:
+            changed.append(f"params ({key})")
+    return changed
+
+
+def code_of(lock: Path) -> dict[str, str]:
+    """Return the checksums that a dvc.lock has of code, by path."""
+    stages = load_yaml(lock)["stages"].values() if lock.exists() else ()
+    return {
+        dep["path"]: dep["md5"]
+        for stage in stages
+        for dep in stage.get("deps", [])
+        if dep["path"].startswith("workflow/")
+    }
 
 
 def uncommitted_files() -> list[str]:

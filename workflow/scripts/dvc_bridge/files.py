@@ -29,12 +29,17 @@ def atomic_write(target: Path, text: str) -> None:
 
 
 def find_files(root: Path, name: str) -> Iterator[Path]:
-    """Find each file of a name in a folder and below it, but not in hidden folders."""
+    """Find each file of a name in a folder and below it.
+
+    Hidden folders, and other projects of DVC within this one, are left out.
+    """
     for folder, subfolders, files in os.walk(root):
         subfolders[:] = [
             subfolder
             for subfolder in subfolders
-            if not subfolder.startswith(".") and subfolder not in UNUSED_DIRECTORIES
+            if not subfolder.startswith(".")
+            and subfolder not in UNUSED_DIRECTORIES
+            and not Path(folder, subfolder, ".dvc").is_dir()
         ]
         if name in files:
             yield Path(folder, name)
