@@ -9,6 +9,7 @@ import pytest
 from support.processes import start, wait_until
 from support.project import ROOT, Project, executed_stages, make_stub_project
 
+import study
 from overfitting.common import params
 
 NAMES = ["all_images", "claims", "quick"]
@@ -17,10 +18,10 @@ NAMES = ["all_images", "claims", "quick"]
 @pytest.mark.parametrize("name", NAMES)
 def test_the_studies_here_are_accepted(name: str) -> None:
     shipped = params.read(ROOT / "params.yaml")
-    study = params.read(ROOT / "studies" / name / "params.yaml")
+    of_study = params.read(ROOT / "studies" / name / "params.yaml")
     for model in shipped.models:
-        assert study.models[model] == shipped.models[model]
-    assert study.data.classes == shipped.data.classes
+        assert of_study.models[model] == shipped.models[model]
+    assert of_study.data.classes == shipped.data.classes
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A stub project that has been run, with a study of two models, one of which is new."""
     project = make_stub_project(tmp_path_factory.mktemp("studies") / "a 'checkout' é")
     (project.folder / ".venv").symlink_to(Path(shutil.which("python") or "").parent.parent)
-    study = project.folder / "studies" / "mine"
-    study.mkdir(parents=True)
+    folder = project.folder / "studies" / "mine"
+    folder.mkdir(parents=True)
     before = (project.folder / "params.yaml").read_text()
     project.edit(lambda content: content.update(compare=["baseline", "dropout_only"]))
-    (project.folder / "params.yaml").rename(study / "params.yaml")
+    (project.folder / "params.yaml").rename(folder / "params.yaml")
     (project.folder / "params.yaml").write_text(before)
     project.snakemake()
     project.commit()
@@ -71,10 +72,11 @@ def test_a_study_leaves_the_checkout_alone_and_trains_nothing_twice(checkout: Pr
     checkout.assert_up_to_date()
     work.assert_up_to_date()
     assert list(work.metrics()) == ["baseline", "dropout_only"]
-    study = checkout.folder / "studies" / "mine"
-    for name in ("dvc.lock", "reports/metrics.json", "reports/report.md"):
-        assert (study / name).read_bytes() == (work.folder / name).read_bytes()
-    assert not (study / "reports" / "report.html").exists()
+    folder = checkout.folder / "studies" / "mine"
+    for name in ("dvc.lock", "reports/metrics.json"):
+        assert (folder / name).read_bytes() == (work.folder / name).read_bytes()
+    assert (folder / "reports" / "report.md").exists()
+    assert not (folder / "reports" / "report.html").exists()
     assert executed_stages(study_of(checkout)[1]) == set()
     assert executed_stages(work.repro()) == set()
 
@@ -107,8 +109,8 @@ def test_a_study_of_other_code_or_params_is_noted(checkout: Project, tmp_path: P
     project.commit()
     check = ("python", "workflow/scripts/check.py")
     assert "note" not in project.run(*check).stdout
-    study = project.folder / "studies" / "mine" / "params.yaml"
-    study.write_text(study.read_text().replace("epochs: 2", "epochs: 3"))
+    path = project.folder / "studies" / "mine" / "params.yaml"
+    path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
     script = project.folder / "workflow" / "scripts" / "evaluate.py"
     script.write_text(script.read_text() + "# edited\n")
     project.snakemake()
@@ -121,13 +123,13 @@ def test_a_study_of_other_code_or_params_is_noted(checkout: Project, tmp_path: P
 
 def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_path: Path) -> None:
     project = checkout.copy(tmp_path / "copy")
-    study = project.folder / "studies" / "mine"
-    shutil.rmtree(study / "work", ignore_errors=True)
-    (study / "work").mkdir()  # as a clone leaves it that is killed
-    text = (study / "params.yaml").read_text()
-    (study / "params.yaml").write_text(text.replace("dense: 0.5", "dense: 0.4"))
+    folder = project.folder / "studies" / "mine"
+    shutil.rmtree(folder / "work", ignore_errors=True)
+    (folder / "work").mkdir()  # as a clone leaves it that is killed
+    text = (folder / "params.yaml").read_text()
+    (folder / "params.yaml").write_text(text.replace("dense: 0.5", "dense: 0.4"))
     step(project, "prepare")
-    work = Project(study / "work")
+    work = Project(folder / "work")
     running = start(work, "snakemake", "--cores", "4")
     log = work.folder / "logs" / "train" / "dropout_only-0.log"
     wait_until(lambda: log.exists() and "epoch" in log.read_text())
@@ -136,6 +138,20 @@ def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_p
     work, output = study_of(project)
     assert "train@dropout_only-0" in executed_stages(output)
     work.assert_up_to_date()
+
+
+def test_links_to_code_lead_there_also_from_a_study(tmp_path: Path) -> None:
+    work, collected, again = tmp_path / "work", tmp_path / "study", tmp_path / "again"
+    text = "[code](../workflow/scripts/x.py) and [table](tables/gap.csv)\n"
+    for folder in (work, collected, again):
+        (folder / "reports").mkdir(parents=True)
+    (work / "reports" / "report.md").write_text(text)
+    (work / "dvc.lock").write_text("")
+    study.collect(work, collected)
+    found = (collected / "reports" / "report.md").read_text()
+    assert found == "[code](../../../workflow/scripts/x.py) and [table](tables/gap.csv)\n"
+    study.replace_in(collected / "reports" / "report.md", *reversed(study.LINKS))
+    assert (collected / "reports" / "report.md").read_text() == text
 
 
 def test_a_study_that_is_missing_or_wrong_is_refused_in_one_line(checkout: Project) -> None:

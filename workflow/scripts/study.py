@@ -26,11 +26,13 @@ from dvc_bridge import locks
 from overfitting.common import params
 from overfitting.common.console import run_script
 from overfitting.common.errors import UserError
-from overfitting.common.files import atomic_write
+from overfitting.common.files import atomic_write, write_text
 
 STUDIES = Path("studies")
 OF_STUDY = {"params.yaml", "dvc.lock", "reports", str(STUDIES)}
 """What a working copy does not take from the checkout: files and folders at its top."""
+LINKS = ("](../workflow/", "](../../../workflow/")
+"""How the report links to code from `reports`, and from the folder of a study."""
 COPIED = Path(".git", "copied.json")
 """Where a working copy keeps the list of files that were copied from the checkout."""
 REPORTS = ("*.md", "*.json", "tables/*.csv", "figures/*.svg")
@@ -138,6 +140,8 @@ def restore(study: Path, work: Path) -> None:
     for name in ("dvc.lock", *collected(source)):
         if (source / name).is_file():
             copy(source / name, work / name)
+            if source == study:
+                replace_in(work / name, *reversed(LINKS))
     run(sys.executable, "-m", "dvc", "checkout", "--quiet", "--allow-missing", folder=work)
 
 
@@ -148,7 +152,14 @@ def collect(work: Path, study: Path) -> None:
         (study / name).unlink()
     for name in sorted(names):
         copy(work / name, study / name)
+        replace_in(study / name, *LINKS)
     print(f"the report of this study: {study / 'reports' / 'report.md'}")
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    """Replace a text in a Markdown file; other files stay as they are."""
+    if path.suffix == ".md":
+        write_text(path, path.read_text("utf-8").replace(old, new))
 
 
 def collected(folder: Path) -> list[str]:
