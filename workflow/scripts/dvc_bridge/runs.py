@@ -45,7 +45,9 @@ def open_run(root: Path, all_pipelines: bool) -> tuple["Repo", Plan]:
         atexit.register(repo.close)
         repository.wait_for_dvc(repo, say)
         with repo.lock:
-            if sentence := recovery.remove_temporary_outs(repo):
+            with repository.dvc_errors_in_one_line():
+                sentence = recovery.remove_temporary_outs(repo)
+            if sentence:
                 say(sentence)
             plan = planner.make_plan(repo, all_pipelines)
             stages = {stage.addressing: stage for stage in repo.index.stages}
