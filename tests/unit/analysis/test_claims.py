@@ -28,6 +28,7 @@ TRAINING = {"epochs": 15, "batch_size": 64, "validation_split": 0.2, "learning_r
 IMAGES = 1000
 RANKS = np.random.default_rng(0).permutation(IMAGES)
 NUMBERS = ["1", "2", "3", "4", "7a", "7b", "7c"]
+"""The claims that two models can answer."""
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +85,12 @@ def predictions(
 
 def runs(model: str, settings: dict[str, Any], count: int, **training: Any) -> list[dict[str, Any]]:
     """What the claims use of `results.load_runs`, for each seed."""
-    run = {"model": model, "model_settings": settings, "training": TRAINING | training}
+    run = {
+        "model": model,
+        "model_settings": settings,
+        "training": TRAINING | training,
+        "history": {"val_accuracy": [0.5]},
+    }
     return [run | {"seed": seed} for seed in range(count)]
 
 
@@ -191,9 +197,9 @@ def test_one_seed_and_seeds_that_agree_decide_nothing() -> None:
 
 def test_every_claim_is_supported_by_data_that_agree_with_the_lesson() -> None:
     by_number = evaluated()
-    assert list(by_number) == NUMBERS
-    for number, claim in by_number.items():
-        assert set(verdicts(claim)) == {"supported"}, number
+    assert [number for number in by_number if not by_number[number].missing] == NUMBERS
+    for number in NUMBERS:
+        assert set(verdicts(by_number[number])) == {"supported"}, number
 
 
 @pytest.mark.parametrize(
@@ -234,15 +240,13 @@ def test_the_order_of_compare_changes_no_verdict() -> None:
 
 def test_without_a_model_without_regularizers_nothing_is_judged() -> None:
     alone = evaluated(order=("both",))
-    assert list(alone) == NUMBERS
+    assert set(alone) > set(NUMBERS)
     assert not any(claim.findings or claim.notes for claim in alone.values())
 
 
 def test_with_the_reference_alone_only_its_gap_is_judged() -> None:
     alone = evaluated(order=("plain",))
-    assert {number: len(claim.findings) for number, claim in alone.items()} == dict.fromkeys(
-        NUMBERS, 0
-    ) | {"1": 1}
+    assert {number for number, claim in alone.items() if claim.findings} == {"1"}
     assert findings.table(list(alone.values()))["model"].tolist() == ["plain"]
 
 
@@ -441,14 +445,11 @@ def test_the_distance_between_first_and_all_test_images_by_hand() -> None:
 # Words
 
 
-def test_other_claims_name_what_is_missing() -> None:
-    rows = {row[0]: row[2] for row in tables.other_claims(["baseline", "regularized"]).rows}
-    assert list(rows) == ["5", "6", "8", "9", "10", "11", "12", "13"]
-    assert rows["5"] == "add `dropout_only`, `augmentation_only` to `compare`"
-    assert rows["6"].startswith("copies of both with")
-    compare = ["baseline", "regularized", "dropout_only", "augmentation_only"]
-    rows = {row[0]: row[2] for row in tables.other_claims(compare).rows}
-    assert rows["5"] == "nothing: all are compared"
+def test_what_is_missing_is_named_for_each_claim_that_two_models_cannot_answer() -> None:
+    missing = {number: claim.missing for number, claim in evaluated().items() if claim.missing}
+    assert list(missing) == ["5", "6", "8", "9", "10", "11", "12", "13"]
+    assert missing["5"].startswith("add `dropout_only` and `augmentation_only` to `compare`")
+    assert not any(evaluated()[number].findings for number in missing)
 
 
 def test_the_summary_follows_from_the_claims() -> None:

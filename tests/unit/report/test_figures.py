@@ -438,7 +438,7 @@ def test_the_reference_may_be_listed_anywhere() -> None:
     grids = {model: np.full((9, 9), 0.5) for model in MODELS[:3]}
     drawn = titles(robustness_figures.shift_maps(grids, MODELS[1]))
     assert [title for title in drawn if "minus" in title] == [
-        f"{model} minus\n{MODELS[1]} (percentage points)" for model in (MODELS[0], MODELS[2])
+        f"{model}\nminus {MODELS[1]}\n(percentage points)" for model in (MODELS[0], MODELS[2])
     ]
 
 

@@ -312,7 +312,7 @@ def test_without_robustness_the_rest_is_reported(
     markdown, _ = make_report(tmp_path, monkeypatch)
     assert "Not measured: `robustness.test_size` in `params.yaml` is 0." in markdown
     assert "### Claim 3" in markdown
-    assert "degrades gracefully" not in markdown.partition("## The gap")[0]
+    assert "it degrades gracefully" not in markdown.partition("## The gap")[0]
 
 
 @pytest.mark.usefixtures("text_only")  # test_figures.py shows it for the figures

@@ -1,4 +1,4 @@
-"""Tests the claims of the lesson that this project follows against the results of the runs.
+"""Tests the thirteen claims of the lesson that this project follows against the results.
 
 Each claim is turned into a measurement that can contradict it. The reference is the model without
 any regularizer; every other model is compared with it on the same seeds and images. Verdicts follow
@@ -7,6 +7,7 @@ are shown beside it, without a verdict.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,12 @@ from . import measures
 from .calibration_claims import calibrated, honest_estimates, truthful_probabilities
 from .findings import Claim, Finding, verdict
 from .measures import Measure
-from .models import ModelResults, Pair
+from .models import ModelResults, Pair, regularizers
+from .prediction_claim import gap_predicts
 from .robustness_claim import graceful
 from .statistics import mcnemar
+from .technique_claims import cause_of_robustness, less_data, lighter_dropout, vertical_flips
+from .training_claims import batch_normalization, early_stopping, headroom
 
 MAX_ACCURACY_LOSS = 0.02
 """The largest loss of test accuracy, as a share, that still counts as "a hair lower"."""
@@ -33,18 +37,42 @@ def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -
         compared: the results of each model by its name, as `models.by_name` returns them.
         reference_name: as `models.reference` returns it.
     """
+    models_here = list(compared.values())
     reference = compared[reference_name] if reference_name else None
-    others = [model for model in compared.values() if model is not reference]
-    pairs = [(reference, other) for other in others] if reference else []
-    comparing = (
-        smaller_gap,
-        small_accuracy_loss,
-        graceful,
-        calibrated,
-        honest_estimates,
-        truthful_probabilities,
-    )
-    return [overfits(reference), *(claim(pairs) for claim in comparing)]
+    pairs = _pairs(reference, models_here) if reference else []
+    return [
+        overfits(reference),
+        smaller_gap(pairs),
+        small_accuracy_loss(pairs),
+        graceful(pairs),
+        cause_of_robustness(models_here),
+        headroom(models_here),
+        calibrated(pairs),
+        honest_estimates(pairs),
+        truthful_probabilities(pairs),
+        lighter_dropout(models_here),
+        early_stopping(models_here),
+        batch_normalization(models_here),
+        less_data(models_here),
+        gap_predicts(models_here),
+        vertical_flips(models_here),
+    ]
+
+
+def _pairs(reference: ModelResults, compared: list[ModelResults]) -> list[Pair]:
+    """Return each other model with what it is compared with.
+
+    That is a model without regularizers that is trained alike, if there is one, or else the
+    reference; then there is no verdict, as regularizers are not all that differs.
+    """
+    plain = [reference, *(each for each in compared if not regularizers(each.settings))]
+    pairs = []
+    for model in compared:
+        alike = [each for each in plain if each.training == model.training and each is not model]
+        if model is not reference:
+            is_alike = bool(alike)
+            pairs.append(((alike or [reference])[0], replace(model, is_trained_alike=is_alike)))
+    return pairs
 
 
 def overfits(reference: ModelResults | None) -> Claim:

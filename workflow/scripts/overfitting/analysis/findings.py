@@ -23,6 +23,8 @@ class Finding:
     """A share of the images or a difference of shares; losses and scores in their own units."""
     in_points: bool = True
     """Whether the report shows it in percentage points."""
+    digits: int = 3
+    """With how many decimals the report shows it, if not in percentage points."""
     verdict: str = ""
     """Empty if the number is only shown for context."""
 
@@ -32,7 +34,7 @@ class Claim:
     """A claim of the lesson and the findings on it."""
 
     number: str
-    """Its number in the report, which counts `OTHER_CLAIMS` too; parts have a letter."""
+    """Its number in the report; parts have a letter."""
     claim: str
     """The claim in the words of the report."""
     question: str
@@ -44,6 +46,14 @@ class Claim:
     """For claim 4, two for each judged model and held-out corruption: the gain on it, and the mean
     gain without it."""
     notes: list[str] = field(default_factory=list)
+    missing: str = ""
+    """What to add to `params.yaml`, where models are missing that the claim is about."""
+
+    def verdict_on(self, model: str) -> str:
+        """Return the verdict that all findings on a model have together; empty if none has one."""
+        return combined(
+            [each.verdict for each in self.findings if each.model == model and each.verdict]
+        )
 
 
 def verdict(estimate: Estimate, margin: float = MARGIN) -> str:
@@ -67,6 +77,17 @@ def verdict(estimate: Estimate, margin: float = MARGIN) -> str:
     if estimate.has_spread and interval.high < margin:
         return NOT_SUPPORTED
     return f"{INCONCLUSIVE} at {n_seeds} seed{'' if n_seeds == 1 else 's'}"
+
+
+def combined(verdicts: list[str]) -> str:
+    """Return the verdict on a claim that says several things at once; empty without any.
+
+    It is supported if all of them are, and not supported if one of them is not. Otherwise it is
+    the first of the other verdicts.
+    """
+    if NOT_SUPPORTED in verdicts:
+        return NOT_SUPPORTED
+    return next((verdict for verdict in verdicts if verdict != SUPPORTED), "".join(verdicts[:1]))
 
 
 def table(claims: list[Claim]) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 In the shapes below, S is the number of seeds and N the number of images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,6 +73,26 @@ def _error_of_difference(first: Measure, second: Measure) -> float:
             lambda *indices: on_first(*indices) - on_second(*indices), *first.counts
         )
     return float(np.hypot(first.images_error(), second.images_error()))
+
+
+def weighted(measured: Sequence[Measure], weights: Sequence[float]) -> Estimate:
+    """Return the weighted sum of a measure of several models, paired by seed and image.
+
+    Args:
+        measured: of each model, with the same seeds and test images; each a mean over the images.
+        weights: of each model; the sum of the weights is 0 for a contrast, such as a slope.
+
+    Raises:
+        ValueError: a measure is no mean over the images.
+    """
+    by_image = [each.by_image for each in measured if each.by_image is not None]
+    if len(by_image) != len(measured):
+        raise ValueError("only means over the images can be added up")
+    pairs = zip(weights, by_image, strict=True)
+    image_means = np.sum([weight * of_model.mean(axis=0) for weight, of_model in pairs], axis=0)
+    error = statistics.images_error(image_means[np.newaxis])
+    by_seed = [weight * each.by_seed for weight, each in zip(weights, measured, strict=True)]
+    return statistics.mean_over_seeds(np.sum(by_seed, axis=0), error)
 
 
 def plus(estimate: Estimate, constant: float) -> Estimate:

@@ -1,7 +1,7 @@
 """What models contain: claims go by this, whatever a model is called and wherever it is listed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,7 @@ from . import findings
 from .predictions import Predictions
 from .statistics import Estimate
 
-Settings = Mapping[str, Any]
+Settings = dict[str, Any]
 """The settings of a model that `training.json` records: `augmentation`, `dropout`, `batch_norm` and
 `early_stopping`, as in `params.yaml`."""
 
@@ -24,11 +24,17 @@ class ModelResults:
     table: pd.DataFrame
     """A row per seed, as `results.runs_table` returns it."""
     predictions: Predictions
+    training: Settings = field(default_factory=dict)
+    """How it is trained: `training.json`'s `training`, with the number of images."""
+    val_accuracy: list[list[float]] = field(default_factory=list)
+    """By seed, the validation accuracy after each epoch, as Keras prints it."""
+    is_trained_alike: bool = True
+    """Whether it is trained as the model without regularizers that it is compared with."""
 
     @property
     def is_judged(self) -> bool:
         """Whether the lesson's claims are about this model: dropout and augmentation, no more."""
-        return regularizers(self.settings) == {"augmentation", "dropout"}
+        return self.is_trained_alike and regularizers(self.settings) == {"augmentation", "dropout"}
 
     def verdict(self, estimate: Estimate, margin: float = findings.MARGIN) -> str:
         """Return `findings.verdict`; empty if the lesson's claims are not about this model."""
@@ -45,9 +51,16 @@ def by_name(
         table: a row per run, as `results.runs_table` returns it.
         predictions: by model, as `predictions.load` returns them.
     """
-    settings = {run["model"]: run["model_settings"] for run in runs}
+    by_model = {model: [run for run in runs if run["model"] == model] for model in predictions}
     return {
-        model: ModelResults(model, settings[model], table[table["model"] == model], of_model)
+        model: ModelResults(
+            model,
+            by_model[model][0]["model_settings"],
+            table[table["model"] == model],
+            of_model,
+            by_model[model][0]["training"],
+            [run["history"]["val_accuracy"] for run in by_model[model]],
+        )
         for model, of_model in predictions.items()
     }
 
@@ -63,6 +76,23 @@ def regularizers(settings: Settings) -> set[str]:
         for name, value in settings.items()
         if (any(value.values()) if isinstance(value, Mapping) else value)
     }
+
+
+def differing(first: ModelResults, second: ModelResults) -> set[tuple[str, str]]:
+    """Return the settings in which two models differ: pairs of a key and the key below it.
+
+    The key is one of `Settings`, or `training`; what has no keys below it has an empty one.
+    """
+    sides = [
+        {
+            (name, key): entry
+            for name, value in (model.settings | {"training": model.training}).items()
+            for key, entry in (value if isinstance(value, Mapping) else {"": value}).items()
+        }
+        for model in (first, second)
+    ]
+    places = set(sides[0]) | set(sides[1])
+    return {place for place in places if sides[0].get(place) != sides[1].get(place)}
 
 
 def reference(runs: Sequence[Mapping[str, Any]]) -> str | None:

@@ -60,7 +60,7 @@ def template_context(
             "corruptions": tables.corruptions(
                 contents.corruptions, contents.corruption_errors, contents.compared_with
             ),
-            "other_claims": tables.other_claims(contents.models),
+            "verdicts": tables.verdicts(contents.claims),
             "calibration": tables.calibration(contents.gaps),
             "settings": tables.settings(contents.runs),
             "versions": tables.versions(contents.runs),

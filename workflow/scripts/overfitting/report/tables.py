@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from overfitting.analysis.findings import Claim
-from overfitting.analysis.other_claims import OTHER_CLAIMS
 from overfitting.analysis.statistics import Interval
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
@@ -87,7 +87,9 @@ def findings(claim: Claim) -> Table:
                 finding.verdict or "–",
             ]
             for finding in claim.findings
-            for formatted in [points if finding.in_points else signed]
+            for formatted in [
+                points if finding.in_points else partial(signed, digits=finding.digits)
+            ]
         ],
     )
 
@@ -110,17 +112,14 @@ def details(claim: Claim) -> Table:
     )
 
 
-def other_claims(compare: list[str]) -> Table:
-    """List what testing each of `OTHER_CLAIMS` needs beyond the models in `compare`."""
+def verdicts(claims: list[Claim]) -> Table:
+    """Format the verdict on each claim: that on the first model which the claim is about."""
     rows = []
-    for claim in OTHER_CLAIMS:
-        missing = ", ".join(f"`{entry}`" for entry in claim.missing(compare))
-        needs = [f"add {missing} to `compare`"] if missing else []
-        needs += [claim.advice] if claim.advice else []
-        rows.append(
-            [str(claim.number), claim.claim, ", and ".join(needs) or "nothing: all are compared"]
-        )
-    return Table(["claim", "it says", "to look into it"], rows)
+    for claim in claims:
+        judged = next((each.model for each in claim.findings if each.verdict), None)
+        decision = claim.verdict_on(judged) if judged else "not measured"
+        rows.append([claim.number, claim.claim, judged or "–", decision])
+    return Table(["claim", "it says", "judged by", "verdict"], rows)
 
 
 def calibration(gaps: pd.DataFrame) -> Table:

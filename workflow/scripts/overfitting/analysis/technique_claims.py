@@ -1,0 +1,229 @@
+"""Claims 5, 8, 11 and 13: what single techniques and the amount of data do to the gap."""
+
+import numpy as np
+
+from overfitting.evaluation.corruptions import CORRUPTIONS, is_matched
+
+from . import measures
+from .findings import Claim, Finding, verdict
+from .measures import Measure
+from .models import ModelResults, differing, regularizers
+from .robustness_claim import gain
+from .statistics import Estimate
+
+RATE_STEP = 0.1
+"""The step of the dropout rate for which claim 8 gives the change of the gap."""
+
+
+def cause_of_robustness(models: list[ModelResults]) -> Claim:
+    """Evaluate claim 5 on models with dropout, augmentation, both and neither."""
+    claim = Claim(
+        "5",
+        "It is the small gap that makes the model robust.",
+        "Does dropout, which shrinks the gap without showing shifted images, make it robust?",
+        "The reduction of the gap, and the gain in accuracy on held-out corruptions, by dropout "
+        "and by augmentation: each alone, its mean effect with and without the other, and the "
+        "interaction, that is, by how much more the two do together than each alone. All are "
+        "paired by seed and image. The claim needs dropout alone to do both.",
+        missing="add `dropout_only` and `augmentation_only` to `compare`, with the same rates as "
+        "a model that has both, and a model with neither",
+    )
+    for both in models:
+        if not both.is_judged:
+            continue
+        corners = _corners(both, models)
+        if corners is None:
+            continue
+        neither, dropout, augmentation = corners
+        square = (neither, dropout, augmentation, both)
+        augmented = both.settings["augmentation"]
+        held_out = [name for name in CORRUPTIONS if not is_matched(name, augmented)]
+        gaps = {model.name: _gap(model) for model in square}
+        alone = measures.difference(gaps[neither.name], gaps[dropout.name])
+        claim.findings.append(
+            Finding(
+                both.name, "gap: reduction by dropout alone", alone.interval, verdict=verdict(alone)
+            )
+        )
+        reduced = {name: _negated(gap) for name, gap in gaps.items()}
+        claim.findings.extend(_effects(both.name, "gap: reduction", square, reduced))
+        if not both.predictions.correct_shifted.shape[-1]:
+            claim.notes.append("Robustness was not measured: `robustness.test_size` is 0.")
+            continue
+        robust = gain(neither, dropout, held_out)
+        claim.findings.append(
+            Finding(
+                both.name,
+                "held-out accuracy: gain by dropout alone",
+                robust.interval,
+                verdict=verdict(robust),
+            )
+        )
+        accuracy = {model.name: _held_out(model, held_out) for model in square}
+        claim.findings.extend(_effects(both.name, "held-out accuracy: gain", square, accuracy))
+    return claim
+
+
+def lighter_dropout(models: list[ModelResults]) -> Claim:
+    """Evaluate claim 8 on models that differ in their final dropout alone."""
+    claim = Claim(
+        "8",
+        "A lighter final dropout lets it memorize more.",
+        "Does the gap fall as the dropout rate before the classifier rises?",
+        f"The reduction of the gap for each {RATE_STEP:g} of dropout: the slope of a straight line "
+        "through the gaps, fitted for each seed.",
+        missing="add `light_dropout` to `compare`, and a copy of `regularized` with another "
+        "`dropout: {dense: …}`; three rates are needed",
+    )
+    for group in _groups(models, ("dropout", "dense")):
+        rates = [model.settings["dropout"]["dense"] for model in group]
+        if len(set(rates)) > 2 and all(model.is_judged for model in group):
+            slope = _slope(rates, group, factor=-RATE_STEP)
+            claim.findings.append(
+                Finding(
+                    _names(group),
+                    f"reduction of the gap for each {RATE_STEP:g} of dropout",
+                    slope.interval,
+                    verdict=verdict(slope, margin=0.001),
+                )
+            )
+    return claim
+
+
+def less_data(models: list[ModelResults]) -> Claim:
+    """Evaluate claim 11 on models without regularizers that differ in their images alone."""
+    claim = Claim(
+        "11",
+        "Less data overfits more.",
+        "Does the gap grow each time the training images are halved?",
+        "The growth of the gap for each halving of the training images: the slope of a straight "
+        "line through the gaps against the logarithm of their number, fitted for each seed.",
+        missing="add copies of `baseline` with `training: {train_size: …}` to `compare`; three "
+        "sizes are needed",
+    )
+    plain = [model for model in models if not regularizers(model.settings)]
+    for group in _groups(plain, ("training", "train_size")):
+        sizes = [float(np.log2(model.training["train_size"])) for model in group]
+        if len(set(sizes)) > 2:
+            slope = _slope(sizes, group, factor=-1.0)
+            claim.findings.append(
+                Finding(
+                    _names(group),
+                    "growth of the gap for each halving of the images",
+                    slope.interval,
+                    verdict=verdict(slope, margin=0.001),
+                )
+            )
+    return claim
+
+
+def vertical_flips(models: list[ModelResults]) -> Claim:
+    """Evaluate claim 13 on models that differ in their flip alone."""
+    claim = Claim(
+        "13",
+        "Vertical flips are the wrong augmentation.",
+        "Is the model with vertical flips less accurate than the same with horizontal ones?",
+        "The loss of test accuracy, paired by seed and image.",
+        missing="add two models to `compare` that differ in `augmentation: {flip: …}` alone, "
+        "`horizontal` and `vertical`",
+    )
+    for group in _groups(models, ("augmentation", "flip")):
+        by_flip = {model.settings["augmentation"]["flip"]: model for model in group}
+        if {"horizontal", "vertical"} <= set(by_flip):
+            sides = [
+                measures.mean_of(by_flip[flip].predictions.correct)
+                for flip in ("horizontal", "vertical")
+            ]
+            loss = measures.difference(*sides)
+            claim.findings.append(
+                Finding(
+                    by_flip["vertical"].name,
+                    f"loss of test accuracy against {by_flip['horizontal'].name}",
+                    loss.interval,
+                    verdict=verdict(loss),
+                )
+            )
+    return claim
+
+
+def _corners(
+    both: ModelResults, models: list[ModelResults]
+) -> tuple[ModelResults, ModelResults, ModelResults] | None:
+    """Return the models with neither, with the dropout and with the augmentation of `both`."""
+    alike = [model for model in models if model.training == both.training]
+    found = []
+    for wanted in (set(), {"dropout"}, {"augmentation"}):
+        candidates = [
+            model
+            for model in alike
+            if regularizers(model.settings) == wanted
+            and all(model.settings[name] == both.settings[name] for name in wanted)
+        ]
+        if not candidates:
+            return None
+        found.append(candidates[0])
+    return found[0], found[1], found[2]
+
+
+def _effects(
+    name: str, what: str, square: tuple[ModelResults, ...], values: dict[str, Measure]
+) -> list[Finding]:
+    """Return the main effects of two techniques and their interaction; more is better.
+
+    Args:
+        name: the model with both techniques.
+        what: what increases.
+        square: the models with neither, the first, the second and both techniques.
+        values: by model.
+    """
+    weights = {
+        "by dropout, mean effect": (-0.5, 0.5, -0.5, 0.5),
+        "by augmentation, mean effect": (-0.5, -0.5, 0.5, 0.5),
+        "interaction": (1.0, -1.0, -1.0, 1.0),
+    }
+    return [
+        Finding(
+            name,
+            f"{what}, {label}" if label == "interaction" else f"{what} {label}",
+            measures.weighted([values[model.name] for model in square], list(weight)).interval,
+        )
+        for label, weight in weights.items()
+    ]
+
+
+def _groups(models: list[ModelResults], setting: tuple[str, str]) -> list[list[ModelResults]]:
+    """Return groups of two or more models that differ in one setting alone, in their order."""
+    groups: list[list[ModelResults]] = []
+    for model in models:
+        for group in groups:
+            if differing(group[0], model) <= {setting}:
+                group.append(model)
+                break
+        else:
+            groups.append([model])
+    return [group for group in groups if len(group) > 1]
+
+
+def _slope(places: list[float], group: list[ModelResults], factor: float) -> Estimate:
+    """Return the slope of the gaps of models against their places, times a factor."""
+    centred = np.array(places) - np.mean(places)
+    weights = factor * centred / (centred**2).sum()
+    return measures.weighted([_gap(model) for model in group], weights.tolist())
+
+
+def _gap(model: ModelResults) -> Measure:
+    return measures.gap(model.table["train_accuracy"].to_numpy(), model.predictions.correct)
+
+
+def _negated(measure: Measure) -> Measure:
+    by_image = None if measure.by_image is None else -measure.by_image
+    return Measure(-measure.by_seed, measure.limits, by_image)
+
+
+def _held_out(model: ModelResults, held_out: list[str]) -> Measure:
+    chosen = [number for number, name in enumerate(CORRUPTIONS) if name in held_out]
+    return measures.mean_of(model.predictions.correct_corrupted[:, chosen].mean(axis=(1, 2)))
+
+
+def _names(group: list[ModelResults]) -> str:
+    return ", ".join(model.name for model in group)
