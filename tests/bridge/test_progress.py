@@ -65,11 +65,13 @@ def test_a_run_from_its_first_job_to_a_failure(
         for name, needs in {"get": [], "fit@a": ["get"], "fit@b": ["get"]}.items()
     } | {"old": PlannedStage("old", "", {}, stale=False)}
     plan = Plan(stages, {}, {}, "here")
-    run = Progress(plan, {f"stamps/{name}": name for name in stages}, slots=1)
-    assert run.sentence(0.0) == "Progress: 0 of 3 stages done; time left not known yet"
+    stamps = {f"stamps/{name}": name for name in stages}
+    needed = ["stamps/get", "stamps/fit@a", "stamps/fit@b"]
+    run = Progress(plan, stamps, 1, lambda: needed)
     run.emit(record(LogEvent.JOB_INFO, jobid=7, output=["stamps/get", "out"]))
     run.emit(record(LogEvent.JOB_INFO, jobid=9, output=None))  # rule all
-    assert "running: get; time left not known yet" in run.sentence(1.0)
+    waiting = "Progress: 0 of 3 stages done; running: get; time left not known yet"
+    assert run.sentence(1.0) == waiting
     clock.now = 2.0
     run.emit(record(LogEvent.JOB_FINISHED, job_id=7))
     run.emit(record(LogEvent.JOB_INFO, jobid=1, output=["stamps/fit@a"]))
@@ -81,8 +83,14 @@ def test_a_run_from_its_first_job_to_a_failure(
     run.emit(record(LogEvent.JOB_ERROR, jobid=2))
     assert run.sentence(40.0) == "Progress: 2 of 3 stages done; failed: fit@b"
     run.record_durations()
-    later = Progress(plan, {f"stamps/{name}": name for name in stages}, slots=2)
-    assert later.sentence(0.0).endswith("0 of 3 stages done; about 40 s left")
+    later = Progress(plan, stamps, 2, lambda: needed[1:])  # all that was asked for
+    later.emit(record(LogEvent.JOB_INFO, jobid=1, output=["stamps/fit@a"]))
+    assert later.sentence(clock.now).endswith("0 of 2 stages done; running: fit@a; about 40 s left")
+
+
+def test_of_many_running_stages_some_are_named() -> None:
+    assert progress._listed([f"s{number}" for number in range(8)]).endswith("s6, s7")
+    assert progress._listed([f"s{number}" for number in range(20)]).endswith("s7 and 12 more")
 
 
 def test_durations_that_cannot_be_read_are_forgotten(
@@ -104,7 +112,7 @@ def test_a_stage_that_was_only_restored_makes_later_runs_look_little_faster(
     path.parent.mkdir(parents=True)
     path.write_text('{"fit": 100.0, "other": 5.0}')
     plan = Plan({"fit": PlannedStage("fit", "", {}, stale=True)}, {}, {}, "here")
-    run = Progress(plan, {"stamp": "fit"}, slots=1)
+    run = Progress(plan, {"stamp": "fit"}, 1, lambda: ["stamp"])
     run.emit(record(LogEvent.JOB_INFO, jobid=1, output=["stamp"]))
     run.emit(record(LogEvent.JOB_FINISHED, job_id=1))
     run.record_durations()
@@ -123,3 +131,10 @@ def test_a_run_says_what_is_done_and_running(done: Toy) -> None:
     newest = max(log.iterdir(), key=lambda path: path.stat().st_mtime).read_text()
     assert re.search(said + r"about \d+ s left", newest)
     assert "Progress" not in done.run("snakemake", "-n").stdout
+    done.write("params.yaml", FACTOR_8.replace("8", "9"))
+    held = done.hold("b-3")
+    run = start(done, "snakemake", "--cores", "4", "out/b/3.txt")  # one stage is asked for
+    said = "Progress: 0 of 1 stage done; running: power@b-3; "
+    wait_until(lambda: any(said in path.read_text() for path in log.iterdir()))
+    held.unlink()
+    assert run.wait(60) == 0

@@ -10,7 +10,7 @@ import logging
 import statistics
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,8 @@ SETTLED = 1.0
 """Seconds without a change after which the progress is said: jobs end and start together."""
 AT_LEAST_EVERY = 60.0
 """Seconds after which the progress is said again without a change."""
+MOST_NAMES = 8
+"""How many running stages are named, at most."""
 FORGET = 0.7
 """What remains of an earlier duration where stages now take less: DVC may only have skipped or
 restored them, and the next run may execute them again."""
@@ -37,11 +39,20 @@ class Progress(logging.Handler):
         plan: the plan of the run.
         addresses: the address of a stage by the path of its stamp, the first output of its job.
         slots: how many jobs run at once, at most.
+        needed: returns the first outputs of all jobs that must run, when the first job starts.
     """
 
-    def __init__(self, plan: Plan, addresses: Mapping[str, str], slots: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        addresses: Mapping[str, str],
+        slots: int,
+        needed: Callable[[], Iterable[str]],
+    ) -> None:
         super().__init__()
         self._plan, self._addresses, self._slots = plan, addresses, slots
+        self._needed = needed
+        self._stages: list[str] = []  # that must run
         self._stages_of_jobs: dict[int, str] = {}
         self._started: dict[str, float] = {}  # of running stages
         self._durations: dict[str, float] = {}  # of stages that have ended
@@ -64,6 +75,9 @@ class Progress(logging.Handler):
     def _note(self, record: logging.LogRecord) -> None:
         event = getattr(record, "event", None)
         if event == LogEvent.JOB_INFO:
+            if not self._stages:
+                stamps = [stamp for stamp in self._needed() if stamp in self._addresses]
+                self._stages = [self._addresses[stamp] for stamp in stamps]
             output = getattr(record, "output", None) or [""]
             if address := self._addresses.get(output[0]):
                 self._stages_of_jobs[getattr(record, "jobid", -1)] = address
@@ -108,13 +122,13 @@ class Progress(logging.Handler):
         Args:
             now: the time, as `time.monotonic` gives it.
         """
-        stale = self._plan.stale()
-        parts = [f"{len(self._durations)} of {len(stale)} stages done"]
+        total = len(self._stages)
+        parts = [f"{len(self._durations)} of {total} stage{'' if total == 1 else 's'} done"]
         if self._failed:
-            parts.append(f"failed: {', '.join(sorted(self._failed))}")
+            parts.append(f"failed: {_listed(sorted(self._failed))}")
         if self._started:
-            parts.append(f"running: {', '.join(self._started)}")
-        if len(self._durations) + len(self._failed) < len(stale):
+            parts.append(f"running: {_listed(list(self._started))}")
+        if len(self._durations) + len(self._failed) < total:
             seconds = self._seconds_left(now)
             parts.append("time left not known yet" if seconds is None else in_words(seconds))
         return f"Progress: {'; '.join(parts)}"
@@ -127,7 +141,7 @@ class Progress(logging.Handler):
         typical = statistics.mean(known.values())  # for kinds of stages that have never run
         waiting = [
             address
-            for address in self._plan.stale()
+            for address in self._stages
             if address not in self._durations and address not in self._failed
         ]
         seconds = {
@@ -183,6 +197,12 @@ def in_words(seconds: float) -> str:
     if seconds < 60:
         return f"about {10 * int(seconds / 10 + 1)} s left"
     return f"about {int(seconds / 60 + 1)} min left"
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _read_durations() -> dict[str, float]:

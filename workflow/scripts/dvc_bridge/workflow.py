@@ -184,7 +184,13 @@ class Bridge:
     def _report_progress(self, plan: Plan) -> None:
         settings = self._workflow.resource_settings
         addresses = {str(self._stamp(plan, address)): address for address in plan.stages}
-        self._progress = Progress(plan, addresses, settings.nodes or settings.cores or 1)
+        slots = settings.nodes or settings.cores or 1
+
+        def needed() -> list[str]:
+            jobs = self._workflow.dag.needrun_jobs(exclude_finished=False)
+            return [str(job.output[0]) for job in jobs if job.output]
+
+        self._progress = Progress(plan, addresses, slots, needed)
         self._progress.start()
 
     def _is_run(self) -> bool:
