@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -176,11 +177,13 @@ def test_dvc_lock_is_not_read_while_dvc_writes_it(
 
 
 def test_two_snakemakes_at_once(stub_project: Project) -> None:
-    lengthen(stub_project, 3 * EPOCHS)
+    lengthen(stub_project, 10 * EPOCHS)  # longer than both others need to start, on any machine
     first = start(stub_project, *BY_SNAKEMAKE)
     wait_for_training(stub_project)
-    experiment = stub_project.run("dvc", "exp", "run", check=False)
-    second = stub_project.run(*BY_SNAKEMAKE)
+    with ThreadPoolExecutor() as both:
+        waiting = both.submit(stub_project.run, *BY_SNAKEMAKE)
+        experiment = stub_project.run("dvc", "exp", "run", check=False)
+        second = waiting.result()
     holder = f"snakemake, PID {first.pid} on {socket.gethostname()}"
     busy = f"another run is at work in this folder ({holder}); waiting"
     assert busy in second.stdout
@@ -188,7 +191,7 @@ def test_two_snakemakes_at_once(stub_project: Project) -> None:
     assert experiment.returncode
     assert "busy, it is being blocked by" in experiment.stdout
     assert first.wait(60) == 0
-    assert_trained(stub_project, 3 * EPOCHS)
+    assert_trained(stub_project, 10 * EPOCHS)
 
 
 @pytest.mark.parametrize("commands", [(SNAKEMAKE, DVC), (DVC, SNAKEMAKE)], ids=lambda c: c[0][0])

@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 from support.processes import start, wait_until
 from support.project import ROOT, Project, executed_stages, make_stub_project
+from support.stub_stage import SECONDS_PER_EPOCH
 
 import study
 from overfitting.common import params
 
 NAMES = ["all_images", "claims", "quick"]
+LONG = round(20 / SECONDS_PER_EPOCH)
+"""Epochs of a training that can be killed in the middle, also on a slow machine."""
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -127,7 +130,8 @@ def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_p
     shutil.rmtree(folder / "work", ignore_errors=True)
     (folder / "work").mkdir()  # as a clone leaves it that is killed
     text = (folder / "params.yaml").read_text()
-    (folder / "params.yaml").write_text(text.replace("dense: 0.5", "dense: 0.4"))
+    text = text.replace("dense: 0.5", "dense: 0.4").replace("epochs: 2", f"epochs: {LONG}")
+    (folder / "params.yaml").write_text(text)
     step(project, "prepare")
     work = Project(folder / "work")
     running = start(work, "snakemake", "--cores", "4")

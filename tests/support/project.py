@@ -37,6 +37,7 @@ class Project:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            errors="replace",  # such as pictures in the history of Git
         )
         if check and done.returncode:
             raise AssertionError(
