@@ -1,6 +1,7 @@
 """The claims that need more models than two: each is measured, and can come out either way."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -151,6 +152,15 @@ def test_dropout_alone_must_shrink_the_gap_and_make_robust() -> None:
     assert decision(claim) == SUPPORTED
     assert decision(cause_of_robustness(square(0.05, 0.58))) == NOT
     assert decision(cause_of_robustness(square(0.10, 0.64))) == NOT
+
+
+def test_without_robustness_there_is_no_verdict_on_its_cause() -> None:
+    models_here = square(0.05, 0.64)
+    empty = models_here[3].predictions.correct_shifted[..., :0]
+    both = replace(models_here[3].predictions, correct_shifted=empty)
+    claim = cause_of_robustness([*models_here[:3], replace(models_here[3], predictions=both)])
+    assert claim.findings == []
+    assert claim.notes == ["Not measured: `robustness.test_size` is 0."]
 
 
 def test_the_four_models_must_share_their_rates_and_training() -> None:

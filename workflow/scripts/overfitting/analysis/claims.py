@@ -84,7 +84,7 @@ def overfits(reference: ModelResults | None) -> Claim:
         "Its gap: training minus test accuracy of the final weights in inference mode.",
     )
     if reference:
-        gap = _gap(reference, "train_accuracy").estimate()
+        gap = reference.gap().estimate()
         claim.findings.append(Finding(reference.name, "gap", gap.interval, verdict=verdict(gap)))
     return claim
 
@@ -100,11 +100,9 @@ def smaller_gap(pairs: list[Pair]) -> Claim:
         "change, and with dropout and augmentation active. Both parts are measured apart.",
     )
     for reference, model in pairs:
-        reduction = measures.difference(
-            _gap(reference, "train_accuracy"), _gap(model, "train_accuracy")
-        )
+        reduction = measures.difference(reference.gap(), model.gap())
         lesson_gap = measures.difference(
-            _gap(reference, "printed_train_accuracy"), _gap(model, "printed_train_accuracy")
+            reference.gap("printed_train_accuracy"), model.gap("printed_train_accuracy")
         )
         parts = [
             measures.difference(_column(model, name), _column(reference, name))
@@ -154,11 +152,6 @@ def small_accuracy_loss(pairs: list[Pair]) -> Claim:
         if model.is_judged:
             claim.notes.append(_mcnemar_note(reference, model, points))
     return claim
-
-
-def _gap(model: ModelResults, train_accuracy: str) -> Measure:
-    """Return the gap that takes a column of the table for the training accuracy."""
-    return measures.gap(model.table[train_accuracy].to_numpy(), model.predictions.correct)
 
 
 def _column(model: ModelResults, name: str) -> Measure:

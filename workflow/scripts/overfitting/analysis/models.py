@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from . import findings
+from . import findings, measures
+from .measures import Measure
 from .predictions import Predictions
 from .statistics import Estimate
 
@@ -35,6 +36,10 @@ class ModelResults:
     def is_judged(self) -> bool:
         """Whether the lesson's claims are about this model: dropout and augmentation, no more."""
         return self.is_trained_alike and regularizers(self.settings) == {"augmentation", "dropout"}
+
+    def gap(self, train_accuracy: str = "train_accuracy") -> Measure:
+        """Return the gap that takes a column of `table` for the training accuracy."""
+        return measures.gap(self.table[train_accuracy].to_numpy(), self.predictions.correct)
 
     def verdict(self, estimate: Estimate, margin: float = findings.MARGIN) -> str:
         """Return `findings.verdict`; empty if the lesson's claims are not about this model."""

@@ -39,7 +39,7 @@ def graceful(pairs: list[Pair]) -> Claim:
 
 def gain(reference: ModelResults, model: ModelResults, names: Sequence[str]) -> Estimate:
     """Return how much more accurate `model` is than the reference on the named corruptions."""
-    sides = [measures.mean_of(_by_image(side, names)) for side in (model, reference)]
+    sides = [measures.mean_of(by_image(side, names)) for side in (model, reference)]
     return measures.difference(*sides)
 
 
@@ -86,7 +86,7 @@ def _findings(reference: ModelResults, model: ModelResults) -> tuple[list[Findin
     ]
     lost = [
         measures.mean_of(
-            _by_image(side, held_out) - side.predictions.correct_clean, measures.SIGNED_SHARE
+            by_image(side, held_out) - side.predictions.correct_clean, measures.SIGNED_SHARE
         )
         for side in sides
     ]
@@ -121,7 +121,7 @@ def _findings(reference: ModelResults, model: ModelResults) -> tuple[list[Findin
     return findings, details
 
 
-def _by_image(model: ModelResults, names: Sequence[str]) -> np.ndarray:
+def by_image(model: ModelResults, names: Sequence[str]) -> np.ndarray:
     """Return the accuracy on each image over the named corruptions and all severities, S×N."""
     chosen = [number for number, name in enumerate(CORRUPTIONS) if name in names]
     return model.predictions.correct_corrupted[:, chosen].mean(axis=(1, 2))

@@ -8,9 +8,11 @@ from . import measures
 from .findings import Claim, Finding, verdict
 from .measures import Measure
 from .models import ModelResults, differing, regularizers
-from .robustness_claim import gain
+from .robustness_claim import by_image, gain
 from .statistics import Estimate
 
+MIN_SLOPE = 0.001
+"""The smallest slope of the gap that matters, as a share: claims 8 and 11."""
 RATE_STEP = 0.1
 """The step of the dropout rate for which claim 8 gives the change of the gap."""
 
@@ -21,10 +23,11 @@ def cause_of_robustness(models: list[ModelResults]) -> Claim:
         "5",
         "It is the small gap that makes the model robust.",
         "Does dropout, which shrinks the gap without showing shifted images, make it robust?",
-        "The reduction of the gap, and the gain in accuracy on held-out corruptions, by dropout "
-        "and by augmentation: each alone, its mean effect with and without the other, and the "
-        "interaction, that is, by how much more the two do together than each alone. All are "
-        "paired by seed and image. The claim needs dropout alone to do both.",
+        "The reduction of the gap, and the gain in accuracy on held-out corruptions: by dropout "
+        "alone; by dropout and by augmentation, each the mean over models with and without the "
+        "other; and their interaction, which is what the two do together beyond the sum of what "
+        "each does alone. All are paired by seed and image. The claim needs dropout alone to do "
+        "both.",
         missing="add `dropout_only` and `augmentation_only` to `compare`, with the same rates as "
         "a model that has both, and a model with neither",
     )
@@ -34,22 +37,21 @@ def cause_of_robustness(models: list[ModelResults]) -> Claim:
         corners = _corners(both, models)
         if corners is None:
             continue
+        if not both.predictions.correct_shifted.shape[-1]:
+            claim.notes.append("Not measured: `robustness.test_size` is 0.")
+            break
         neither, dropout, augmentation = corners
         square = (neither, dropout, augmentation, both)
         augmented = both.settings["augmentation"]
         held_out = [name for name in CORRUPTIONS if not is_matched(name, augmented)]
-        gaps = {model.name: _gap(model) for model in square}
-        alone = measures.difference(gaps[neither.name], gaps[dropout.name])
+        alone = measures.difference(neither.gap(), dropout.gap())
         claim.findings.append(
             Finding(
                 both.name, "gap: reduction by dropout alone", alone.interval, verdict=verdict(alone)
             )
         )
-        reduced = {name: _negated(gap) for name, gap in gaps.items()}
-        claim.findings.extend(_effects(both.name, "gap: reduction", square, reduced))
-        if not both.predictions.correct_shifted.shape[-1]:
-            claim.notes.append("Robustness was not measured: `robustness.test_size` is 0.")
-            continue
+        gaps = [model.gap() for model in square]
+        claim.findings.extend(_effects(both.name, "gap: reduction", gaps, sign=-1.0))
         robust = gain(neither, dropout, held_out)
         claim.findings.append(
             Finding(
@@ -59,8 +61,8 @@ def cause_of_robustness(models: list[ModelResults]) -> Claim:
                 verdict=verdict(robust),
             )
         )
-        accuracy = {model.name: _held_out(model, held_out) for model in square}
-        claim.findings.extend(_effects(both.name, "held-out accuracy: gain", square, accuracy))
+        accuracies = [measures.mean_of(by_image(model, held_out)) for model in square]
+        claim.findings.extend(_effects(both.name, "held-out accuracy: gain", accuracies))
     return claim
 
 
@@ -71,7 +73,7 @@ def lighter_dropout(models: list[ModelResults]) -> Claim:
         "A lighter final dropout lets it memorize more.",
         "Does the gap fall as the dropout rate before the classifier rises?",
         f"The reduction of the gap for each {RATE_STEP:g} of dropout: the slope of a straight line "
-        "through the gaps, fitted for each seed.",
+        "through the gaps, fitted for each seed. Less than 0.1 points counts as none.",
         missing="add `light_dropout` to `compare`, and a copy of `regularized` with another "
         "`dropout: {dense: …}`; three rates are needed",
     )
@@ -84,7 +86,7 @@ def lighter_dropout(models: list[ModelResults]) -> Claim:
                     _names(group),
                     f"reduction of the gap for each {RATE_STEP:g} of dropout",
                     slope.interval,
-                    verdict=verdict(slope, margin=0.001),
+                    verdict=verdict(slope, margin=MIN_SLOPE),
                 )
             )
     return claim
@@ -97,7 +99,8 @@ def less_data(models: list[ModelResults]) -> Claim:
         "Less data overfits more.",
         "Does the gap grow each time the training images are halved?",
         "The growth of the gap for each halving of the training images: the slope of a straight "
-        "line through the gaps against the logarithm of their number, fitted for each seed.",
+        "line through the gaps against the logarithm of their number, fitted for each seed. Less "
+        "than 0.1 points counts as none.",
         missing="add copies of `baseline` with `training: {train_size: …}` to `compare`; three "
         "sizes are needed",
     )
@@ -111,7 +114,7 @@ def less_data(models: list[ModelResults]) -> Claim:
                     _names(group),
                     "growth of the gap for each halving of the images",
                     slope.interval,
-                    verdict=verdict(slope, margin=0.001),
+                    verdict=verdict(slope, margin=MIN_SLOPE),
                 )
             )
     return claim
@@ -165,27 +168,25 @@ def _corners(
     return found[0], found[1], found[2]
 
 
-def _effects(
-    name: str, what: str, square: tuple[ModelResults, ...], values: dict[str, Measure]
-) -> list[Finding]:
-    """Return the main effects of two techniques and their interaction; more is better.
+def _effects(name: str, what: str, square: list[Measure], sign: float = 1.0) -> list[Finding]:
+    """Return the main effects of two techniques and their interaction.
 
     Args:
         name: the model with both techniques.
-        what: what increases.
-        square: the models with neither, the first, the second and both techniques.
-        values: by model.
+        what: what the techniques change, named so that more is better.
+        square: of the models with neither, the first, the second and both techniques.
+        sign: -1 if less of what is measured is better, else 1.
     """
     weights = {
-        "by dropout, mean effect": (-0.5, 0.5, -0.5, 0.5),
-        "by augmentation, mean effect": (-0.5, -0.5, 0.5, 0.5),
-        "interaction": (1.0, -1.0, -1.0, 1.0),
+        " by dropout, mean effect": (-0.5, 0.5, -0.5, 0.5),
+        " by augmentation, mean effect": (-0.5, -0.5, 0.5, 0.5),
+        ", interaction": (1.0, -1.0, -1.0, 1.0),
     }
     return [
         Finding(
             name,
-            f"{what}, {label}" if label == "interaction" else f"{what} {label}",
-            measures.weighted([values[model.name] for model in square], list(weight)).interval,
+            what + label,
+            measures.weighted(square, [sign * each for each in weight]).interval,
         )
         for label, weight in weights.items()
     ]
@@ -208,21 +209,7 @@ def _slope(places: list[float], group: list[ModelResults], factor: float) -> Est
     """Return the slope of the gaps of models against their places, times a factor."""
     centred = np.array(places) - np.mean(places)
     weights = factor * centred / (centred**2).sum()
-    return measures.weighted([_gap(model) for model in group], weights.tolist())
-
-
-def _gap(model: ModelResults) -> Measure:
-    return measures.gap(model.table["train_accuracy"].to_numpy(), model.predictions.correct)
-
-
-def _negated(measure: Measure) -> Measure:
-    by_image = None if measure.by_image is None else -measure.by_image
-    return Measure(-measure.by_seed, measure.limits, by_image)
-
-
-def _held_out(model: ModelResults, held_out: list[str]) -> Measure:
-    chosen = [number for number, name in enumerate(CORRUPTIONS) if name in held_out]
-    return measures.mean_of(model.predictions.correct_corrupted[:, chosen].mean(axis=(1, 2)))
+    return measures.weighted([model.gap() for model in group], weights.tolist())
 
 
 def _names(group: list[ModelResults]) -> str:
