@@ -1,6 +1,6 @@
 """Progress of a run: how many stages are done, which are running, and about how much longer.
 
-Snakemake logs when jobs start and end. A handler of its logger collects that, and a thread says it
+Snakemake logs when jobs start and end. A handler of its logger collects that, and a thread logs it
 through the same logger, so that it is in the terminal and in the log file of the run.
 """
 
@@ -10,6 +10,7 @@ import logging
 import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,9 +23,9 @@ from .plan import Plan
 DURATIONS = Path(".snakemake", "dvc", "durations.json")
 """Seconds that a stage of each group took in earlier runs."""
 SETTLED = 1.0
-"""Seconds without a change after which the progress is said: jobs end and start together."""
+"""Seconds without a change after which the progress is logged: jobs end and start together."""
 AT_LEAST_EVERY = 60.0
-"""Seconds after which the progress is said again without a change."""
+"""Seconds after which the progress is logged again without a change."""
 MOST_NAMES = 8
 """How many running stages are named, at most."""
 FORGET = 0.7
@@ -33,7 +34,7 @@ restored them, and the next run may execute them again."""
 
 
 class Progress(logging.Handler):
-    """Collects what Snakemake logs about jobs, and says how far a run is.
+    """Collects what Snakemake logs about jobs, and logs how far a run is.
 
     Args:
         plan: the plan of the run.
@@ -58,14 +59,14 @@ class Progress(logging.Handler):
         self._durations: dict[str, float] = {}  # of stages that have ended
         self._failed: set[str] = set()
         self._recorded = _read_durations()
-        self._changed = self._said = time.monotonic()
+        self._changed = self._logged = time.monotonic()
         self._is_new = False
         self._guard = threading.Lock()
 
     def start(self) -> None:
-        """Collect and say the progress until this process ends."""
+        """Collect and log the progress until this process ends."""
         logger.addHandler(self)
-        threading.Thread(target=self._say_changes, daemon=True).start()
+        threading.Thread(target=self._log_changes, daemon=True).start()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take note of a job that starts or ends; all other records are ignored."""
@@ -104,15 +105,15 @@ class Progress(logging.Handler):
             recorded[group] = max(seconds, FORGET * recorded.get(group, 0.0))
         atomic_write(DURATIONS, json.dumps(recorded, sort_keys=True))
 
-    def _say_changes(self) -> None:
+    def _log_changes(self) -> None:
         while True:
             time.sleep(SETTLED / 2)
             now = time.monotonic()
             with self._guard:
                 due = self._is_new and now - self._changed >= SETTLED
-                if not (due or (self._started and now - self._said >= AT_LEAST_EVERY)):
+                if not (due or (self._started and now - self._logged >= AT_LEAST_EVERY)):
                     continue
-                self._is_new, self._said = False, now
+                self._is_new, self._logged = False, now
                 sentence = self.sentence(now)
             logger.info(sentence)
 
@@ -175,20 +176,25 @@ def seconds_left(
         running: the stages that run now; all others wait.
         slots: how many stages run at once, at least 1.
     """
-    missing = {stage: {one for one in upstream[stage] if one in seconds} for stage in seconds}
+    missing = {stage: sum(above in seconds for above in upstream[stage]) for stage in seconds}
+    downstream: dict[str, list[str]] = {stage: [] for stage in seconds}
+    for stage in seconds:
+        for above in upstream[stage]:
+            if above in seconds:
+                downstream[above].append(stage)
     ends = [(seconds[stage], stage) for stage in running]
     heapq.heapify(ends)
-    started, now = set(running), 0.0
-    while len(started) < len(seconds) or ends:
-        for stage in seconds:
-            if stage not in started and not missing[stage] and len(ends) < slots:
-                started.add(stage)
-                heapq.heappush(ends, (now + seconds[stage], stage))
-        if not ends:  # what remains needs a stage that has failed
-            break
+    ready = deque(stage for stage in seconds if not missing[stage] and stage not in running)
+    now = 0.0
+    while ready or ends:  # what needs a stage that has failed is never ready
+        while ready and len(ends) < slots:
+            stage = ready.popleft()
+            heapq.heappush(ends, (now + seconds[stage], stage))
         now, ended = heapq.heappop(ends)
-        for needed in missing.values():
-            needed.discard(ended)
+        for stage in downstream[ended]:
+            missing[stage] -= 1
+            if not missing[stage]:
+                ready.append(stage)
     return now
 
 
