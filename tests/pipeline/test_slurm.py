@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections import defaultdict
@@ -149,6 +150,24 @@ def test_a_training_on_a_node_gives_the_same_bytes(cluster: Cluster, tmp_path: P
     project.repro("--force", "--single-item", "evaluate@baseline-0")
     for name, content in on_a_node.items():
         assert (project.folder / name).read_bytes() == content
+
+
+def test_a_study_runs_on_a_cluster(cluster: Cluster, tmp_path: Path) -> None:
+    project = make_stub_project(tmp_path / "a shared folder")
+    (project.folder / ".venv").symlink_to(sys.prefix)
+    folder = project.folder / "studies" / "mine"
+    folder.mkdir(parents=True)
+    shutil.copy(project.folder / "params.yaml", folder)
+    environment = activated(project, cluster)
+    project.run("python", "workflow/scripts/study.py", "prepare", "mine", check=True)
+    work = Project(folder / "work")
+    work.run(*cluster.prefix, *SNAKEMAKE, check=True, **environment)
+    work.assert_up_to_date()
+    assert set(jobs(work, cluster)) == {
+        *("train@baseline-0", "train@regularized-0"),
+        *("evaluate@baseline-0", "evaluate@regularized-0"),
+    }
+    assert not (project.folder / "dvc.lock").exists()
 
 
 def test_stopping_a_cluster_leaves_nothing() -> None:

@@ -53,10 +53,21 @@ def predictions(
     }
 
 
-def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTED) -> None:
+def write_run(
+    folder: Path,
+    model: str,
+    seed: int,
+    n_corrupted: int = N_CORRUPTED,
+    declared: params.Params = PARAMS,
+) -> None:
     """Write the results of the stages `train` and `evaluate` for one run to `folder`."""
-    random = np.random.default_rng([MODELS.index(model), seed])
-    settings = SETTINGS[model]
+    random = np.random.default_rng([list(declared.models).index(model), seed])
+    settings = declared.models[model].model_dump(exclude={"training"})
+    own_training = declared.models[model].training.model_dump(exclude_none=True)
+    epochs = own_training.get("epochs", 3)
+    stops_early = settings["early_stopping"] is not None
+    run_epochs = int(random.integers(epochs // 2, epochs + 1)) if stops_early else epochs
+    progress = 1 - 0.6 ** np.arange(1, run_epochs + 1)
     augments = any(settings["augmentation"].values())
     accuracy = 0.85 + 0.01 * random.standard_normal()
     predicted = predictions(random, np.arange(TEST) % 10, accuracy, TEST, n_corrupted)
@@ -88,19 +99,20 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
         "model_settings": settings,
         "training": {
             "train_size": TRAIN + VALIDATION,
-            "epochs": 3,
+            "epochs": epochs,
             "batch_size": 64,
             "validation_split": 0.2,
             "learning_rate": 0.001,
-        },
+        }
+        | own_training,
         "versions": {"Python": "3.11", "TensorFlow": "2.21", "Keras": "3.15"},
         "weights_sha256": "0" * 64,
         "history": {
-            "accuracy": [0.5, 0.7, 0.9 - 0.1 * augments],
-            "loss": [1.0, 0.5, 0.3],
-            "val_accuracy": [0.4, 0.7, accuracy],
-            "val_loss": [1.1, 0.6, 0.6 + 0.1 * random.random()],
-            "best_epoch": 3,
+            "accuracy": ((0.9 - 0.1 * augments) * progress).tolist(),
+            "loss": (1.3 - progress).tolist(),
+            "val_accuracy": (accuracy * progress).tolist(),
+            "val_loss": (1.4 - progress + 0.1 * random.random(run_epochs)).tolist(),
+            "best_epoch": run_epochs,
         },
     }
     here = folder / model / str(seed)
@@ -115,12 +127,17 @@ def write_run(folder: Path, model: str, seed: int, n_corrupted: int = N_CORRUPTE
 
 
 def checkout(
-    folder: Path, models: list[str], seeds: list[int], n_corrupted: int = N_CORRUPTED
+    folder: Path,
+    models: list[str],
+    seeds: list[int],
+    n_corrupted: int = N_CORRUPTED,
+    params_file: Path = ROOT / "params.yaml",
 ) -> None:
     """Create in `folder` all that the report reads: results, data, templates and params."""
+    declared = params.read(params_file)
     for model in models:
         for seed in seeds:
-            write_run(folder / "results", model, seed, n_corrupted)
+            write_run(folder / "results", model, seed, n_corrupted, declared)
     random = np.random.default_rng(0)
     subset = folder / "data" / "subset"
     subset.mkdir(parents=True)
@@ -135,6 +152,6 @@ def checkout(
     shutil.copy(ROOT / "dvc.yaml", folder)
     shutil.copytree(ROOT / "workflow" / "templates", folder / "workflow" / "templates")
     yaml = ruamel.yaml.YAML()
-    edited = yaml.load(ROOT / "params.yaml")
+    edited = yaml.load(params_file)
     edited.update(compare=models, seeds=seeds)
     yaml.dump(edited, folder / "params.yaml")

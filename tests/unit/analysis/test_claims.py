@@ -13,7 +13,7 @@ from overfitting.analysis.predictions import Predictions
 from overfitting.analysis.robustness_claim import DEPENDS, verdict_over_corruptions
 from overfitting.analysis.statistics import Estimate
 from overfitting.evaluation.corruptions import CORRUPTIONS
-from overfitting.report import sentences, tables
+from overfitting.report import claim_tables, sentences
 
 PLAIN = {
     "augmentation": {"flip": None, "translation": 0.0},
@@ -365,7 +365,7 @@ def test_each_held_out_corruption_is_shown_with_the_mean_without_it() -> None:
     accuracies = [0.5] * len(CORRUPTIONS)
     accuracies[list(CORRUPTIONS).index("shear")] = 0.7
     claim = evaluated(corrupted=(0.5, accuracies))["4"]
-    rows = {row[1]: row for row in tables.details(claim).rows}
+    rows = {row[1]: row for row in claim_tables.details(claim).rows}
     assert len(rows) == 10
     assert rows["gain on shear"][2] == "+20.0"
     assert rows["gain on shear"][4] == "0.0"

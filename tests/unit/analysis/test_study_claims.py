@@ -22,7 +22,7 @@ from overfitting.analysis.technique_claims import (
 )
 from overfitting.analysis.training_claims import batch_normalization, early_stopping, headroom
 from overfitting.evaluation.corruptions import CORRUPTIONS
-from overfitting.report import tables
+from overfitting.report import claim_tables
 
 IMAGES = 1000
 SEEDS = 3
@@ -65,6 +65,7 @@ def model(
     spread = np.array([-1, 0, 1]) * (0.001 + 0.02 * gap)
     table = pd.DataFrame(
         {
+            "seed": range(SEEDS),
             "train_accuracy": correct.mean(axis=1) + gap + spread,
             "test_accuracy": correct.mean(axis=1),
             "gap": gap + spread,
@@ -257,8 +258,27 @@ def test_epochs_until_training_stops(epochs: tuple[float, ...], expected: str) -
     assert decision(claim) == expected
     assert f"in the median for {np.median(epochs):g}" in claim.notes[0]
     assert early_stopping([model("stops", stops, epochs=15)]).findings == []
-    shown = tables.findings(claim).rows[0]
-    assert shown[1:3] == ["best epoch", f"+{np.mean(epochs) - 3:.1f}"]
+    shown = claim_tables.findings(claim).rows[0]
+    assert shown[1:3] == ["best epoch", f"{np.mean(epochs) - 3:.1f}"]
+
+
+def test_no_interval_holds_more_epochs_than_there_are() -> None:
+    stops = BOTH | {"early_stopping": {"patience": 3}}
+    claim = early_stopping([model("stops", stops, epochs_run=(4, 30, 30), epochs=30)])
+    best, beyond = claim.findings
+    assert (best.interval.low, best.interval.high) == (1, 30)
+    assert (beyond.interval.low, beyond.interval.high) == (1 - 20, 30 - 20)
+
+
+def test_most_epochs_need_the_median_above_them() -> None:
+    stops = BOTH | {"early_stopping": {"patience": 3}}
+    few, many = [20.0] * 16, [30.0] * 14
+    results = model("stops", stops, epochs=30)
+    table = pd.DataFrame({"epochs_run": few + many})
+    table = table.assign(best_epoch=table["epochs_run"], seed=range(30))
+    claim = early_stopping([replace(results, table=table)])
+    assert claim.findings[1].interval.low > 0
+    assert decision(claim) == "inconclusive: the median is not above 20"
 
 
 @pytest.mark.parametrize(
@@ -331,8 +351,25 @@ def test_the_table_of_verdicts_names_what_is_not_measured() -> None:
     measured.findings.append(
         Finding("plain", "gap", findings.Interval(0.1, 0.05, 0.15), verdict=SUPPORTED)
     )
-    rows = tables.verdicts([measured, Claim("9", "It stops.", "?", ".")]).rows
+    rows = claim_tables.verdicts([measured, Claim("9", "It stops.", "?", ".")]).rows
     assert rows == [
-        ["1", "It overfits.", "plain", SUPPORTED],
-        ["9", "It stops.", "–", "not measured"],
+        ["1", "It overfits.", "plain", "gap: +10.0 points (+5.0 to +15.0)", SUPPORTED],
+        ["9", "It stops.", "–", "–", "not measured"],
     ]
+
+
+def test_with_many_models_only_those_with_a_verdict_are_shown() -> None:
+    interval = findings.Interval(0.1, 0.05, 0.15)
+    claim = Claim("2", "", "", "")
+    for number in range(6):
+        verdict = SUPPORTED if number == 3 else ""
+        claim.findings.append(Finding(f"m{number}", "gap", interval, verdict=verdict))
+        claim.details.extend([Finding(f"m{number}", "gain on x", interval)] * 2)
+    assert [row[0] for row in claim_tables.findings(claim).rows] == ["m3"]
+    assert claim_tables.not_shown(claim) == 5
+    assert [row[0] for row in claim_tables.details(claim).rows] == ["m0"]
+    few = replace(claim, findings=claim.findings[:4], details=claim.details[:8])
+    assert len(claim_tables.findings(few).rows) == len(claim_tables.details(few).rows) == 4
+    assert claim_tables.not_shown(few) == 0
+    without_verdicts = replace(claim, findings=claim.findings[:3] + claim.findings[4:])
+    assert len(claim_tables.findings(without_verdicts).rows) == 5

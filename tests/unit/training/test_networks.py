@@ -141,6 +141,20 @@ def test_training_matches_the_lesson_bit_for_bit(model: str) -> None:
     assert history.accuracy == fitted["accuracy"]
 
 
+@pytest.mark.parametrize("model", ["baseline", "regularized"])
+def test_a_longer_training_begins_with_the_epochs_of_a_shorter_one(model: str) -> None:
+    images, labels = (examples[:80] for examples in random_examples())
+    curves = {}
+    for epochs in (15, 30, 60):
+        determinism.enable_determinism(3)
+        training = short_training(epochs=epochs, batch_size=32)
+        _, history = fitting.train(MODELS[model], training, images, labels, LOG)
+        curves[epochs] = history
+    for epochs in (15, 30):
+        for name in ("accuracy", "loss", "val_accuracy", "val_loss"):
+            assert getattr(curves[60], name)[:epochs] == getattr(curves[epochs], name)
+
+
 def test_every_epoch_has_every_image_once_in_a_new_order() -> None:
     indices = np.arange(100)
     images = indices[:, None, None].astype(np.uint8)

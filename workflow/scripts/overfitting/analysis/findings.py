@@ -10,6 +10,10 @@ MARGIN = 0.01
 """The smallest difference that matters: one percentage point, or 0.01 of another measure. The claim
 of a difference is not supported if the interval lies entirely below this."""
 
+POINTS = ["judged", "panel", "model", "seed", "x", "y"]
+"""The columns of `Claim.points`, a row per point: the model or models that the finding is on, the
+panel of the figure, the model and seed that the point is of, and its coordinates."""
+
 SUPPORTED, NOT_SUPPORTED, INCONCLUSIVE = "supported", "not supported", "inconclusive"
 
 
@@ -23,6 +27,8 @@ class Finding:
     """A share of the images or a difference of shares; losses and scores in their own units."""
     in_points: bool = True
     """Whether the report shows it in percentage points."""
+    is_difference: bool = True
+    """Whether the report shows its sign."""
     digits: int = 3
     """With how many decimals the report shows it, if not in percentage points."""
     verdict: str = ""
@@ -48,6 +54,8 @@ class Claim:
     notes: list[str] = field(default_factory=list)
     missing: str = ""
     """What to add to `params.yaml`, where models are missing that the claim is about."""
+    points: list[pd.DataFrame] = field(default_factory=list)
+    """What the figure of the claim shows, as `models.ModelResults.points` returns it."""
 
     def verdict_on(self, model: str) -> str:
         """Return the verdict that all findings on a model have together; empty if none has one."""
@@ -88,6 +96,15 @@ def combined(verdicts: list[str]) -> str:
     if NOT_SUPPORTED in verdicts:
         return NOT_SUPPORTED
     return next((verdict for verdict in verdicts if verdict != SUPPORTED), "".join(verdicts[:1]))
+
+
+def points_table(claims: list[Claim]) -> pd.DataFrame:
+    """Return what the figures of all claims show: `POINTS`, after a column with the claim."""
+    tables = [
+        of_models.assign(claim=claim.number) for claim in claims for of_models in claim.points
+    ]
+    columns = ["claim", *POINTS]
+    return pd.concat(tables)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def table(claims: list[Claim]) -> pd.DataFrame:

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from . import findings, measures
 from .measures import Measure
@@ -40,6 +42,20 @@ class ModelResults:
     def gap(self, train_accuracy: str = "train_accuracy") -> Measure:
         """Return the gap that takes a column of `table` for the training accuracy."""
         return measures.gap(self.table[train_accuracy].to_numpy(), self.predictions.correct)
+
+    def points(self, judged: str, panel: str, x: ArrayLike, y: ArrayLike) -> pd.DataFrame:
+        """Return a point per seed for the figure of a claim, with the columns `findings.POINTS`.
+
+        Args:
+            judged: the model or models that the finding is on.
+            panel: what the panel of the figure shows.
+            x: one number for all seeds, or one for each.
+            y: the same.
+        """
+        seeds = self.table["seed"].to_numpy()
+        x, y = (np.broadcast_to(values, len(seeds)) for values in (x, y))
+        here = {"judged": judged, "panel": panel, "model": self.name}
+        return pd.DataFrame(here | {"seed": seeds, "x": x, "y": y})
 
     def verdict(self, estimate: Estimate, margin: float = findings.MARGIN) -> str:
         """Return `findings.verdict`; empty if the lesson's claims are not about this model."""

@@ -52,13 +52,17 @@ def gap_predicts(models: list[ModelResults]) -> Claim:
         ]
     )
     of_gap, of_accuracy, difference = correlations(runs)
+    name = f"{len(models)} models"
+    for number, model in enumerate(models):
+        held_out_accuracy = runs[runs["model"] == number]["held out"]
+        for panel, column in {"gap": "gap", "test accuracy": "test_accuracy"}.items():
+            claim.points.append(model.points(name, panel, model.table[column], held_out_accuracy))
     seeds = len(models[0].table)
     decision = f"{INCONCLUSIVE} at {seeds} seed{'' if seeds == 1 else 's'}"
     if seeds > 1 and of_gap.low > 0 and difference.low > 0:
         decision = SUPPORTED
     elif seeds > 1 and (of_gap.high < 0 or difference.high < 0):
         decision = NOT_SUPPORTED
-    name = f"{len(models)} models"
     claim.findings.extend(
         [
             Finding(name, "correlation of a small gap", of_gap, in_points=False),

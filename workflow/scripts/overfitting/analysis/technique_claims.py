@@ -1,6 +1,9 @@
 """Claims 5, 8, 11 and 13: what single techniques and the amount of data do to the gap."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import pandas as pd
 
 from overfitting.evaluation.corruptions import CORRUPTIONS, is_matched
 
@@ -63,6 +66,9 @@ def cause_of_robustness(models: list[ModelResults]) -> Claim:
         )
         accuracies = [measures.mean_of(by_image(model, held_out)) for model in square]
         claim.findings.extend(_effects(both.name, "held-out accuracy: gain", accuracies))
+        for panel, measured in {"gap": gaps, "held-out accuracy": accuracies}.items():
+            for model, augments, measure in zip(square, (0, 0, 1, 1), measured, strict=True):
+                claim.points.append(model.points(both.name, panel, augments, measure.by_seed))
     return claim
 
 
@@ -81,6 +87,7 @@ def lighter_dropout(models: list[ModelResults]) -> Claim:
         rates = [model.settings["dropout"]["dense"] for model in group]
         if len(set(rates)) > 2 and all(model.is_judged for model in group):
             slope = _slope(rates, group, factor=-RATE_STEP)
+            claim.points.extend(_gaps_at(rates, group))
             claim.findings.append(
                 Finding(
                     _names(group),
@@ -109,6 +116,8 @@ def less_data(models: list[ModelResults]) -> Claim:
         sizes = [float(np.log2(model.training["train_size"])) for model in group]
         if len(set(sizes)) > 2:
             slope = _slope(sizes, group, factor=-1.0)
+            images = [model.training["train_size"] for model in group]
+            claim.points.extend(_gaps_at(images, group))
             claim.findings.append(
                 Finding(
                     _names(group),
@@ -138,6 +147,14 @@ def vertical_flips(models: list[ModelResults]) -> Claim:
                 for flip in ("horizontal", "vertical")
             ]
             loss = measures.difference(*sides)
+            for place, (flip, side) in enumerate(
+                zip(("horizontal", "vertical"), sides, strict=True)
+            ):
+                claim.points.append(
+                    by_flip[flip].points(
+                        by_flip["vertical"].name, "test accuracy", place, side.by_seed
+                    )
+                )
             claim.findings.append(
                 Finding(
                     by_flip["vertical"].name,
@@ -210,6 +227,14 @@ def _slope(places: list[float], group: list[ModelResults], factor: float) -> Est
     centred = np.array(places) - np.mean(places)
     weights = factor * centred / (centred**2).sum()
     return measures.weighted([model.gap() for model in group], weights.tolist())
+
+
+def _gaps_at(places: Sequence[float], group: list[ModelResults]) -> list[pd.DataFrame]:
+    """Return the points of a figure of the gaps of models against their places."""
+    return [
+        model.points(_names(group), "gap", place, model.gap().by_seed)
+        for place, model in zip(places, group, strict=True)
+    ]
 
 
 def _names(group: list[ModelResults]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from . import measures
-from .findings import Claim, Finding, verdict
+from .findings import INCONCLUSIVE, SUPPORTED, Claim, Finding, verdict
 from .models import ModelResults, differing, regularizers
 from .statistics import Estimate, mean_over_seeds
 
@@ -43,13 +43,17 @@ def headroom(models: list[ModelResults]) -> Claim:
         if reference is None or not model.is_judged:
             continue
         for side in (reference, model):
+            claim.points.extend(
+                side.points(model.name, "validation accuracy", epoch, _after(side, epoch))
+                for epoch in range(1, last + 1)
+            )
             for epoch in MORE_EPOCHS[:-1]:
                 gain = _gain(side, epoch)
                 claim.findings.append(
                     Finding(model.name, f"gain of {side.name} by epoch {epoch}", gain.interval)
                 )
         of_reference, own = _gain(reference, last), _gain(model, last)
-        margin = mean_over_seeds(MAX_GAIN - _gains(reference, last))
+        margin = measures.plus(_gain(reference, last, sign=-1.0), MAX_GAIN)
         claim.findings.extend(
             [
                 Finding(
@@ -81,7 +85,8 @@ def early_stopping(models: list[ModelResults]) -> Claim:
         "Early stopping uses most of 30 epochs.",
         f"Does training run for more than {MOST_EPOCHS} of {ALL_EPOCHS} epochs before it stops?",
         f"The epochs run beyond {MOST_EPOCHS}, and the best epoch, whose weights are restored; "
-        "the mean over the seeds. Less than one epoch counts as none.",
+        "the mean over the seeds. Less than one epoch counts as none. The claim needs the median "
+        "of the epochs run above that number, too.",
         missing="add `early_stopping` to `compare`",
     )
     for model in models:
@@ -89,18 +94,32 @@ def early_stopping(models: list[ModelResults]) -> Claim:
         if regularizers(model.settings) != wanted or model.training.get("epochs") != ALL_EPOCHS:
             continue
         epochs = model.table["epochs_run"].to_numpy(dtype=float)
-        beyond = mean_over_seeds(epochs - MOST_EPOCHS)
-        best = mean_over_seeds(model.table["best_epoch"].to_numpy(dtype=float))
+        best_epochs = model.table["best_epoch"].to_numpy(dtype=float)
+        run = mean_over_seeds(epochs, limits=(1, ALL_EPOCHS))
+        beyond = measures.plus(run, -MOST_EPOCHS)
+        best = mean_over_seeds(best_epochs, limits=(1, ALL_EPOCHS))
+        decision = verdict(beyond, margin=MIN_EPOCHS)
+        if decision == SUPPORTED and np.median(epochs) <= MOST_EPOCHS:
+            decision = f"{INCONCLUSIVE}: the median is not above {MOST_EPOCHS}"
+        for panel, numbers in {"epochs run": epochs, "best epoch": best_epochs}.items():
+            claim.points.append(model.points(model.name, panel, model.table["seed"], numbers))
         claim.findings.extend(
             [
-                Finding(model.name, "best epoch", best.interval, in_points=False, digits=1),
+                Finding(
+                    model.name,
+                    "best epoch",
+                    best.interval,
+                    in_points=False,
+                    is_difference=False,
+                    digits=1,
+                ),
                 Finding(
                     model.name,
                     f"epochs run beyond {MOST_EPOCHS}",
                     beyond.interval,
                     in_points=False,
                     digits=1,
-                    verdict=verdict(beyond, margin=MIN_EPOCHS),
+                    verdict=decision,
                 ),
             ]
         )
@@ -129,7 +148,14 @@ def batch_normalization(models: list[ModelResults]) -> Claim:
         plain = (each for each in models if differing(each, model) == {("batch_norm", "")})
         if (reference := next(plain, None)) is None:
             continue
-        sooner = mean_over_seeds(_epochs_to_goal(reference) - _epochs_to_goal(model))
+        epochs = [_epochs_to_goal(side) for side in (reference, model)]
+        most = max(map(len, model.val_accuracy))
+        sooner = mean_over_seeds(epochs[0] - epochs[1], limits=(-most, most))
+        for place, side in enumerate((reference, model)):
+            measured = {f"epochs to {GOAL:g}": epochs[place], "gap": side.gap().by_seed}
+            claim.points.extend(
+                side.points(model.name, panel, place, values) for panel, values in measured.items()
+            )
         reduction = measures.difference(reference.gap(), model.gap())
         claim.findings.extend(
             [
@@ -154,11 +180,16 @@ def batch_normalization(models: list[ModelResults]) -> Claim:
 
 def _gains(model: ModelResults, epoch: int) -> np.ndarray:
     """Return by seed the gain in validation accuracy from epoch `FIRST_EPOCHS` to another."""
-    return np.array([run[epoch - 1] - run[FIRST_EPOCHS - 1] for run in model.val_accuracy])
+    return _after(model, epoch) - _after(model, FIRST_EPOCHS)
 
 
-def _gain(model: ModelResults, epoch: int) -> Estimate:
-    return mean_over_seeds(_gains(model, epoch), limits=measures.SIGNED_SHARE)
+def _after(model: ModelResults, epoch: int) -> np.ndarray:
+    """Return by seed the validation accuracy after an epoch."""
+    return np.array([run[epoch - 1] for run in model.val_accuracy])
+
+
+def _gain(model: ModelResults, epoch: int, sign: float = 1.0) -> Estimate:
+    return mean_over_seeds(sign * _gains(model, epoch), limits=measures.SIGNED_SHARE)
 
 
 def _epochs_to_goal(model: ModelResults) -> np.ndarray:

@@ -11,7 +11,7 @@ from overfitting.analysis import claims, findings, lesson, models, predictions, 
 from overfitting.analysis import robustness_tables as robustness
 from overfitting.analysis.predictions import Disagreement, Predictions
 
-from . import questions
+from . import exercises, questions
 
 N_DISAGREEMENTS = 12
 """How many images on which the models disagree are shown."""
@@ -39,6 +39,7 @@ class Contents:
     confusion_matrices: dict[str, np.ndarray]
     class_changes: pd.DataFrame
     disagreements: list[Disagreement]
+    exercises: list[exercises.Exercise]
     answers: list[questions.Answer]
 
     @property
@@ -91,6 +92,9 @@ def compare(
             if len(names) > 1
             else []
         ),
+        exercises=exercises.answer(
+            list(compared.values()), {model: bool(found) for model, found in reported.items()}
+        ),
         answers=questions.answers(
             compared,
             reference,
@@ -109,6 +113,7 @@ def csv_tables(contents: Contents) -> dict[str, pd.DataFrame]:
         "runs": contents.by_run,
         "curves": results.mean_curves(contents.curves),
         "claims": findings.table(contents.claims),
+        "points": findings.points_table(contents.claims),
         "shift": robustness.shift_table(contents.predictions),
         "corruptions": contents.corruptions,
         "corruption_errors": contents.corruption_errors,

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from overfitting.analysis import findings, results
+from overfitting.analysis import findings, lesson, results
 
-from . import cards, sentences, tables
+from . import cards, claim_tables, reasons, sentences, tables
 from .contents import Contents
-from .figures import catalogue
+from .figures import catalogue, claims
 
 SECTIONS = {  # by the number of a claim: link text and anchor of the section with its figure
     "1": ("the gap", "the-gap"),
@@ -43,9 +43,14 @@ def template_context(
         "claims": contents.claims,
         "sections": SECTIONS,
         "figure_sources": catalogue.SOURCES,
+        "claim_figures": {number: each.words for number, each in claims.FIGURES.items()},
+        "why": reasons.why,
+        "exercises": contents.exercises,
+        "exercise": claim_tables.exercise,
         "answers": contents.answers,
-        "findings": tables.findings,
-        "details": tables.details,
+        "findings": claim_tables.findings,
+        "details": claim_tables.details,
+        "not_shown": claim_tables.not_shown,
         "margin": f"{100 * findings.MARGIN:g} percentage point",
         "validation_loss": sentences.validation_loss(results.lowest_val_loss(contents.curves)),
         "stops_early": [
@@ -54,13 +59,15 @@ def template_context(
             if run["model_settings"]["early_stopping"]
         ],
         "training_differences": sentences.training_differences(contents.runs, contents.reference),
+        "published": tables.published(contents.predictions, contents.data_name, contents.runs),
+        "published_source": lesson.PUBLISHER,
         "lesson_reports": contents.gaps["reported_gap"].notna().any(),
         "tables": {
             "gap": tables.gap_table(contents.gaps),
             "corruptions": tables.corruptions(
                 contents.corruptions, contents.corruption_errors, contents.compared_with
             ),
-            "verdicts": tables.verdicts(contents.claims),
+            "verdicts": claim_tables.verdicts(contents.claims),
             "calibration": tables.calibration(contents.gaps),
             "settings": tables.settings(contents.runs),
             "versions": tables.versions(contents.runs),

@@ -9,7 +9,12 @@ from overfitting.analysis.statistics import Interval
 
 def share(value: float | None) -> str:
     """Format a share (0 to 1) with three decimals, as the lesson does; – if it is unknown."""
-    return "–" if value is None or pd.isna(value) else f"{value:.3f}"
+    return number(value)
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """Format a number that is no difference; – if it is unknown."""
+    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}"
 
 
 def signed(value: float | None, digits: int = 3) -> str:

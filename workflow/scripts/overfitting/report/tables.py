@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from overfitting.analysis.findings import Claim
+from overfitting.analysis import lesson, measures
+from overfitting.analysis.predictions import Predictions
 from overfitting.analysis.statistics import Interval
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
-from .formatting import bounds, points, share, signed
+from .formatting import bounds, points, share
 
 PARTS = ("train", "validation", "test")
 
@@ -70,56 +70,6 @@ def gap_table(gaps: pd.DataFrame) -> Table:
         header=list(columns),
         rows=[[cell(row) for cell in columns.values()] for row in gaps.itertuples()],
     )
-
-
-def findings(claim: Claim) -> Table:
-    """Format the findings on a claim, a row per finding."""
-    return Table(
-        ["model", "measured", "estimate", "95% interval", "verdict"],
-        [
-            [
-                finding.model,
-                finding.measure
-                if not finding.in_points or "point" in finding.measure
-                else f"{finding.measure} (points)",
-                formatted(finding.interval.estimate),
-                bounds(finding.interval, formatted),
-                finding.verdict or "–",
-            ]
-            for finding in claim.findings
-            for formatted in [
-                points if finding.in_points else partial(signed, digits=finding.digits)
-            ]
-        ],
-    )
-
-
-def details(claim: Claim) -> Table:
-    """Format the details of a claim, a row per judged model and held-out corruption."""
-    pairs = zip(claim.details[::2], claim.details[1::2], strict=True)
-    return Table(
-        ["model", "measured (points)", "estimate", "95% interval", "mean gain without it"],
-        [
-            [
-                own.model,
-                own.measure.replace("_", " "),
-                points(own.interval.estimate),
-                bounds(own.interval),
-                points(without.interval.estimate),
-            ]
-            for own, without in pairs
-        ],
-    )
-
-
-def verdicts(claims: list[Claim]) -> Table:
-    """Format the verdict on each claim: that on the first model which the claim is about."""
-    rows = []
-    for claim in claims:
-        judged = next((each.model for each in claim.findings if each.verdict), None)
-        decision = claim.verdict_on(judged) if judged else "not measured"
-        rows.append([claim.number, claim.claim, judged or "–", decision])
-    return Table(["claim", "it says", "judged by", "verdict"], rows)
 
 
 def calibration(gaps: pd.DataFrame) -> Table:
@@ -182,6 +132,26 @@ def corruptions(table: pd.DataFrame, errors: pd.DataFrame, reference: str) -> Ta
             [name, "–", *["–"] * len(models), *(share(error[(model, name)]) for model in others)]
         )
     return Table(header, rows)
+
+
+def published(
+    predictions: Mapping[str, Predictions], data_name: str, runs: list[dict[str, Any]]
+) -> Table | None:
+    """Format the test accuracies beside published ones; None unless all images were used.
+
+    Args:
+        predictions: by model, as `predictions.load` returns them.
+        data_name: the name of the data set in `params.yaml`.
+        runs: as `results.load_runs` returns them.
+    """
+    rows = []
+    for model in {run["model"]: None for run in runs if lesson.is_all_images(run, data_name)}:
+        accuracy = measures.mean_of(predictions[model].correct).estimate().interval
+        seeds = len(predictions[model].correct)
+        rows.append([model, share(accuracy.estimate), bounds(accuracy, share), str(seeds)])
+    others = [[f"published: {name}", share(found), "–", "1"] for name, found in lesson.PUBLISHED]
+    header = ["network", "test accuracy", "95% interval", "runs"]
+    return Table(header, [*rows, *others]) if rows else None
 
 
 def settings(runs: list[dict[str, Any]]) -> Table:

@@ -13,6 +13,7 @@ from overfitting.common import datasets
 from overfitting.evaluation.corruptions import CORRUPTIONS
 
 from ..contents import Contents
+from . import claims as claim_figures
 from . import images as image_figures
 from . import learning as learning_figures
 from . import predictions as prediction_figures
@@ -33,6 +34,7 @@ SOURCES = {
     "disagreements": ("images", "tables/disagreements.csv"),
     "samples": ("images", "data/subset/train.npz"),
     "augmentation": ("images", "results/MODEL/SEED/augmented.npz"),
+    **{f"claim_{number}": ("claims", "tables/points.csv") for number in claim_figures.FIGURES},
 }
 """By the name of a figure: the module that draws it, and its table or its images."""
 
@@ -65,6 +67,7 @@ def figures(
         **figures_of_robustness(contents, test_images, corrupted),
         **figures_of_predictions(contents),
         **figures_of_training_images(contents, results_folder, *train),
+        **figures_of_claims(contents),
     }
 
 
@@ -129,6 +132,22 @@ def figures_of_training_images(
         "augmentation": partial(image_figures.augmentation_grid, augmented),
         "samples": partial(image_figures.samples, images, labels, contents.classes),
     }
+
+
+def figures_of_claims(contents: Contents) -> FigureFunctions:
+    """Return the functions that draw what the claims rest on that need more models than two."""
+    styles = style.model_styles(contents.by_run)
+    figures: FigureFunctions = {}
+    for claim in contents.claims:
+        if claim.number in claim_figures.FIGURES:
+            name = f"claim_{claim.number}"
+            draw = claim_figures.FIGURES[claim.number].draw
+            figures |= (
+                {name: partial(draw, claim, styles)}
+                if claim.points
+                else placeholders([name], f"`compare` lacks the models of claim {claim.number}")
+            )
+    return figures
 
 
 def placeholders(names: list[str], reason: str) -> FigureFunctions:

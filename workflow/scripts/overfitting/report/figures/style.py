@@ -25,7 +25,8 @@ SEED_ALPHA = 0.3  # opacity of single seeds, drawn behind their mean
 # In units of the font size; long enough to tell the line styles apart.
 LEGEND_HANDLE_LENGTH = 3.5
 LINE_STYLES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]
+MARKERS: list[Any] = ["o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "d", "p", (4, 1), (6, 1)]
+MARKERS += ["h", (3, 1), (8, 1), (4, 1, 45), (5, 1, 36), (3, 1, 180)]  # (points, star, angle)
 
 mpl.rcdefaults()  # whatever a matplotlibrc says, in the home folder or in the checkout
 sns.set_theme(style="whitegrid", context="notebook", palette="colorblind", font="DejaVu Sans")

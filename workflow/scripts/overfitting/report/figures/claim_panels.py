@@ -1,0 +1,88 @@
+"""What the figures of the claims have in common: panels, marks, labels and titles."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from overfitting.analysis.findings import Claim
+
+from ..claim_tables import in_words
+from .style import SEED_ALPHA, plt
+
+COLUMNS = 2
+"""How many columns the legends have: names of models are long."""
+Styles = dict[str, dict[str, Any]]
+"""By model its colour, line style and marker, as `style.model_styles` returns them."""
+
+
+def drawn_panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Yield the title of each panel, what it shows, and its points in the unit that is drawn."""
+    several = rows["judged"].nunique() > 1
+    for names, points in rows.groupby(["judged", "panel"], sort=False):
+        judged, panel = map(str, names)
+        title = textwrap.fill(f"{panel} ({judged})", 60) if several else panel
+        yield title, panel, points.assign(y=factor_of(panel) * points["y"])
+
+
+def factor_of(panel: str) -> float:
+    """Return what a value is multiplied by to be drawn: a gap is drawn in percentage points."""
+    return 100.0 if panel == "gap" else 1.0
+
+
+def with_unit(panel: str) -> str:
+    """Return the label of the axis that shows the values of a panel."""
+    if panel == "gap":
+        return "gap (percentage points)"
+    return f"{panel} (share)" if panel.endswith("accuracy") else panel
+
+
+def seed_lines(axis: plt.Axes, points: pd.DataFrame, linestyle: str = "-") -> None:
+    """Draw a faint line through the points of each seed."""
+    for _, of_seed in points.sort_values("x").groupby("seed"):
+        axis.plot(
+            of_seed["x"],
+            of_seed["y"],
+            color="0.3",
+            alpha=SEED_ALPHA,
+            linewidth=1,
+            linestyle=linestyle,
+            marker=".",
+        )
+
+
+def means_of(points: pd.DataFrame) -> list[tuple[str, float, float]]:
+    """Return each model with its place and the mean over its seeds, in the order of the points."""
+    means = points.groupby("model", sort=False).agg({"x": "first", "y": "mean"})
+    return [(str(model), float(x), float(y)) for model, (x, y) in means.iterrows()]
+
+
+def mean_marks(axis: plt.Axes, points: pd.DataFrame, styles: Styles) -> None:
+    """Draw the mark of each model at the mean over its seeds."""
+    for model, x, y in means_of(points):
+        mark = styles[model] | {"linestyle": "", "markersize": 9, "markeredgecolor": "0.1"}
+        axis.plot(x, y, label=model, **mark)
+
+
+def name_places(axis: plt.Axes, names: list[str]) -> None:
+    axis.set_xticks(range(len(names)), names)
+    axis.set_xlim(-0.4, len(names) - 0.6)
+
+
+def titled(figure: Figure, claim: Claim) -> Figure:
+    """Give a figure the claim as its title and below it what was found, and the height for both.
+
+    The figure must have its legend.
+    """
+    lines = [f"Claim {claim.number}: {claim.claim}"]
+    for finding in claim.findings:
+        if finding.verdict:
+            lines += textwrap.wrap(f"{in_words(finding)}; {finding.verdict}", 88)
+    lines.append("in brackets: 95% interval")
+    figure.suptitle("\n".join(lines), fontsize=10.5)
+    [legend] = figure.legends
+    legend_rows = -(-len(legend.get_texts()) // COLUMNS)
+    figure.set_figheight(figure.get_figheight() + 0.2 * len(lines) + 0.25 * legend_rows)
+    return figure
