@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.processes import start, wait_until
 from support.project import ROOT, Project, executed_stages, make_stub_project
@@ -156,6 +157,18 @@ def test_links_to_code_lead_there_also_from_a_study(tmp_path: Path) -> None:
     assert found == "[code](../../../workflow/scripts/x.py) and [table](tables/gap.csv)\n"
     study.replace_in(collected / "reports" / "report.md", *reversed(study.LINKS))
     assert (collected / "reports" / "report.md").read_text() == text
+
+
+@pytest.mark.parametrize("model", ["baseline", "regularized"])
+def test_the_committed_long_trainings_begin_as_the_short_ones(model: str) -> None:
+    curves = pd.read_csv(ROOT / "studies" / "claims" / "reports" / "tables" / "curves.csv")
+    long, short = (
+        curves[curves["model"] == name].drop(columns="model").reset_index(drop=True)
+        for name in (f"{model}_60_epochs", model)
+    )
+    shared = long[long["epoch"] <= short["epoch"].max()]
+    assert len(shared) == len(short) > 0
+    pd.testing.assert_frame_equal(shared, short)
 
 
 def test_a_study_that_is_missing_or_wrong_is_refused_in_one_line(checkout: Project) -> None:

@@ -13,7 +13,7 @@ from support.fake_results import checkout
 from support.figures import assert_readable
 from support.project import ROOT
 
-from overfitting.analysis import findings, lesson
+from overfitting.analysis import findings, lesson, statistics
 from overfitting.analysis.findings import Claim, Finding, Interval
 from overfitting.common import datasets, params
 from overfitting.report import claim_tables, reasons, tables
@@ -28,7 +28,9 @@ SEEDS = 3
 @pytest.fixture(scope="module")
 def contents(tmp_path_factory: pytest.TempPathFactory) -> Contents:
     """What the report of the study `claims` says, from random results."""
-    return report_of(tmp_path_factory.mktemp("claims"), params.read(PARAMS_FILE).compare)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 20)  # of bootstraps, which take long
+        return report_of(tmp_path_factory.mktemp("claims"), params.read(PARAMS_FILE).compare)
 
 
 def report_of(folder: Path, models: list[str]) -> Contents:

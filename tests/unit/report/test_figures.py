@@ -230,7 +230,7 @@ def test_figures_are_deterministic_and_have_titles_and_labels(tmp_path: Path) ->
         ElementTree.parse(path)
 
 
-@pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 3), (20, 20)])
+@pytest.mark.parametrize(("models", "seeds"), [(1, 1), (2, 20), (20, 3)])
 def test_text_does_not_overlap_and_can_be_read_on_a_phone(
     monkeypatch: pytest.MonkeyPatch, models: int, seeds: int
 ) -> None:

@@ -43,7 +43,7 @@ def template_context(
         "claims": contents.claims,
         "sections": SECTIONS,
         "figure_sources": catalogue.SOURCES,
-        "claim_figures": {number: each.words for number, each in claims.FIGURES.items()},
+        "claim_figures": {number: each.caption for number, each in claims.FIGURES.items()},
         "why": reasons.why,
         "exercises": contents.exercises,
         "exercise": claim_tables.exercise,

@@ -11,7 +11,7 @@ from overfitting.analysis.findings import INCONCLUSIVE, SUPPORTED, Claim
 SRIVASTAVA = "[Srivastava et al. 2014](https://jmlr.org/papers/v15/srivastava14a.html)"
 MINTUN = "[Mintun et al. 2021](https://arxiv.org/abs/2102.11273)"
 MILLER = "[Miller et al. 2021](https://arxiv.org/abs/2107.04649)"
-NAKKIRAN = "[Nakkiran et al. 2020](https://arxiv.org/abs/1912.02292)"
+NAKKIRAN = "[Nakkiran et al. 2019](https://arxiv.org/abs/1912.02292)"
 GUO = "[Guo et al. 2017](https://arxiv.org/abs/1706.04599)"
 LANGFORD = "[Langford 2005](https://jmlr.org/papers/v6/langford05a.html)"
 PRECHELT = "[Prechelt 1998](https://doi.org/10.1007/3-540-49430-8_3)"
@@ -31,7 +31,8 @@ class Reason:
 REASONS = {
     "1": Reason(
         "A network with more parameters than training images can learn even random labels by "
-        "heart ([Zhang et al. 2017](https://arxiv.org/abs/1611.03530)); this one has 225,034.",
+        "heart ([Zhang et al. 2017](https://arxiv.org/abs/1611.03530)); the one here has 225,034 "
+        "parameters.",
         "The fewer steps a network is trained for, the less it can come to depend on single "
         "images ([Hardt et al. 2016](https://arxiv.org/abs/1509.01240)).",
     ),

@@ -18,16 +18,16 @@ Styles = dict[str, dict[str, Any]]
 """By model its colour, line style and marker, as `style.model_styles` returns them."""
 
 
-def drawn_panels(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+def panel_points(rows: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Yield the title of each panel, what it shows, and its points in the unit that is drawn."""
     several = rows["judged"].nunique() > 1
     for names, points in rows.groupby(["judged", "panel"], sort=False):
         judged, panel = map(str, names)
         title = textwrap.fill(f"{panel} ({judged})", 60) if several else panel
-        yield title, panel, points.assign(y=factor_of(panel) * points["y"])
+        yield title, panel, points.assign(y=unit_factor(panel) * points["y"])
 
 
-def factor_of(panel: str) -> float:
+def unit_factor(panel: str) -> float:
     """Return what a value is multiplied by to be drawn: a gap is drawn in percentage points."""
     return 100.0 if panel == "gap" else 1.0
 
@@ -39,7 +39,7 @@ def with_unit(panel: str) -> str:
     return f"{panel} (share)" if panel.endswith("accuracy") else panel
 
 
-def seed_lines(axis: plt.Axes, points: pd.DataFrame, linestyle: str = "-") -> None:
+def draw_seeds(axis: plt.Axes, points: pd.DataFrame, linestyle: str = "-") -> None:
     """Draw a faint line through the points of each seed."""
     for _, of_seed in points.sort_values("x").groupby("seed"):
         axis.plot(
@@ -53,28 +53,29 @@ def seed_lines(axis: plt.Axes, points: pd.DataFrame, linestyle: str = "-") -> No
         )
 
 
-def means_of(points: pd.DataFrame) -> list[tuple[str, float, float]]:
+def model_means(points: pd.DataFrame) -> list[tuple[str, float, float]]:
     """Return each model with its place and the mean over its seeds, in the order of the points."""
     means = points.groupby("model", sort=False).agg({"x": "first", "y": "mean"})
     return [(str(model), float(x), float(y)) for model, (x, y) in means.iterrows()]
 
 
-def mean_marks(axis: plt.Axes, points: pd.DataFrame, styles: Styles) -> None:
+def draw_means(axis: plt.Axes, points: pd.DataFrame, styles: Styles) -> None:
     """Draw the mark of each model at the mean over its seeds."""
-    for model, x, y in means_of(points):
+    for model, x, y in model_means(points):
         mark = styles[model] | {"linestyle": "", "markersize": 9, "markeredgecolor": "0.1"}
         axis.plot(x, y, label=model, **mark)
 
 
-def name_places(axis: plt.Axes, names: list[str]) -> None:
+def label_categories(axis: plt.Axes, names: list[str]) -> None:
+    """Name the places 0, 1, … on the x-axis."""
     axis.set_xticks(range(len(names)), names)
     axis.set_xlim(-0.4, len(names) - 0.6)
 
 
-def titled(figure: Figure, claim: Claim) -> Figure:
-    """Give a figure the claim as its title and below it what was found, and the height for both.
+def with_title(figure: Figure, claim: Claim) -> Figure:
+    """Return the figure with the claim and the findings as its title, and made higher for it.
 
-    The figure must have its legend.
+    The figure must have its legend already.
     """
     lines = [f"Claim {claim.number}: {claim.claim}"]
     for finding in claim.findings:

@@ -15,13 +15,13 @@ from overfitting.analysis.findings import Claim
 from .claim_panels import (
     COLUMNS,
     Styles,
-    drawn_panels,
-    factor_of,
-    mean_marks,
-    means_of,
-    name_places,
-    seed_lines,
-    titled,
+    draw_means,
+    draw_seeds,
+    label_categories,
+    model_means,
+    panel_points,
+    unit_factor,
+    with_title,
     with_unit,
 )
 from .style import (
@@ -31,16 +31,19 @@ from .style import (
     seeds_note,
 )
 
+FIRST_SHOWN = 5
+"""The epoch from which on all accuracies are within the figure of claim 6."""
+
 
 def techniques(claim: Claim, styles: Styles) -> Figure:
     """Draw claim 5: two panels for the gap and the held-out accuracy, with and without techniques.
 
-    The ring is where the model with both techniques would be if their effects added up: its
-    distance from there is their interaction.
+    A ring marks where the model with both techniques would be if their effects added up. The
+    distance of the model from the ring is the interaction of the two.
     """
     rows = pd.concat(claim.points)
     figure, axes = panels(2 * rows["judged"].nunique(), columns=2, height=4.0)
-    for axis, (title, panel, points) in zip(axes, drawn_panels(rows), strict=True):
+    for axis, (title, panel, points) in zip(axes, panel_points(rows), strict=True):
         neither, dropout, augmentation, both = points["model"].unique()
         means = points.groupby("model")["y"].mean()
         for line, label, pair in (
@@ -48,8 +51,8 @@ def techniques(claim: Claim, styles: Styles) -> Figure:
             ("--", "with dropout", (dropout, both)),
         ):
             axis.plot([0, 1], means[list(pair)], line, color="0.3", linewidth=2, label=label)
-            seed_lines(axis, points[points["model"].isin(pair)], linestyle=line)
-        mean_marks(axis, points, styles)
+            draw_seeds(axis, points[points["model"].isin(pair)], linestyle=line)
+        draw_means(axis, points, styles)
         sum_of_effects = means[dropout] + means[augmentation] - means[neither]
         axis.plot(
             1,
@@ -61,33 +64,33 @@ def techniques(claim: Claim, styles: Styles) -> Figure:
             color="0.1",
             label="if the effects added up",
         )
-        name_places(axis, ["without", "with"])
+        label_categories(axis, ["without", "with"])
         axis.set_title(title)
         axis.set_xlabel("augmentation")
         axis.set_ylabel(with_unit(panel))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
 def more_epochs(claim: Claim, styles: Styles) -> Figure:
     """Draw claim 6: the validation accuracy against the epochs, a line for each model."""
     rows = pd.concat(claim.points)
     figure, axes = panels(rows["judged"].nunique(), columns=1, height=4.6)
-    for axis, (title, panel, points) in zip(axes, drawn_panels(rows), strict=True):
+    for axis, (title, panel, points) in zip(axes, panel_points(rows), strict=True):
         for epoch in (training_claims.FIRST_EPOCHS, *training_claims.MORE_EPOCHS):
             axis.axvline(epoch, color="0.2", linewidth=1, linestyle=":")
         for model in points["model"].unique():
             of_model = points[points["model"] == model]
             style = styles[model] | {"markevery": [-1]}
             seeds_and_mean(axis, of_model, "x", "y", label=model, **style)
-        # The first epochs, in which accuracy rises by tens of points, would hide what comes later.
-        axis.set_ylim(bottom=points[points["x"] >= 3]["y"].min() - 0.01)
+        # The rise in the first epochs would make the differences that follow too small to see.
+        axis.set_ylim(bottom=points[points["x"] >= FIRST_SHOWN]["y"].min() - 0.01)
         axis.set_title(title)
         axis.set_xlabel("epoch")
         axis.set_ylabel(with_unit(panel))
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
 def slope(claim: Claim, styles: Styles, x_label: str, *, is_logarithmic: bool) -> Figure:
@@ -101,12 +104,12 @@ def slope(claim: Claim, styles: Styles, x_label: str, *, is_logarithmic: bool) -
     """
     rows = pd.concat(claim.points)
     figure, axes = panels(rows["judged"].nunique(), columns=1, height=4.6)
-    for axis, (title, panel, points) in zip(axes, drawn_panels(rows), strict=True):
+    for axis, (title, panel, points) in zip(axes, panel_points(rows), strict=True):
         if is_logarithmic:
             axis.set_xscale("log", base=2)
             axis.xaxis.set_minor_locator(NullLocator())
-        seed_lines(axis, points)
-        means = sorted(means_of(points), key=lambda mean: mean[1])
+        draw_seeds(axis, points)
+        means = sorted(model_means(points), key=lambda mean: mean[1])
         places = np.array([place for _, place, _ in means])
         fitted = np.log2(places) if is_logarithmic else places
         line = np.polyfit(fitted, [gap for _, _, gap in means], 1)
@@ -118,13 +121,13 @@ def slope(claim: Claim, styles: Styles, x_label: str, *, is_logarithmic: bool) -
             linestyle="--",
             label="fitted line",
         )
-        mean_marks(axis, points, styles)
+        draw_means(axis, points, styles)
         axis.set_xticks(places, [f"{place:,g}" for place in places])
         axis.set_title(title)
         axis.set_xlabel(x_label)
         axis.set_ylabel(with_unit(panel))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
 def stopping(claim: Claim, styles: Styles) -> Figure:
@@ -171,28 +174,28 @@ def stopping(claim: Claim, styles: Styles) -> Figure:
         axis.set_xlabel("epochs")
         axis.set_ylabel("seed")
     legend_below(figure, axes[0], "each bar is a training", COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
-def pairs(claim: Claim, styles: Styles, places: tuple[str, str]) -> Figure:
+def pairs(claim: Claim, styles: Styles, categories: tuple[str, str]) -> Figure:
     """Draw claims 10 and 13: two models side by side, joined by a line for each seed.
 
     Args:
         claim: with the points, at 0 and 1.
         styles: of the models.
-        places: what the two models have.
+        categories: what the two models have.
     """
     rows = pd.concat(claim.points)
     per_row = rows["panel"].nunique()
     figure, axes = panels(per_row * rows["judged"].nunique(), columns=per_row, height=4.2)
-    for axis, (title, panel, points) in zip(axes, drawn_panels(rows), strict=True):
-        seed_lines(axis, points)
-        mean_marks(axis, points, styles)
-        name_places(axis, list(places))
+    for axis, (title, panel, points) in zip(axes, panel_points(rows), strict=True):
+        draw_seeds(axis, points)
+        draw_means(axis, points, styles)
+        label_categories(axis, list(categories))
         axis.set_title(title)
         axis.set_ylabel(with_unit(panel))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
 def predictors(claim: Claim, styles: Styles) -> Figure:
@@ -200,7 +203,7 @@ def predictors(claim: Claim, styles: Styles) -> Figure:
     rows = pd.concat(claim.points)
     figure, axes = panels(2, columns=2, height=4.2)
     for axis, (panel, points) in zip(axes, rows.groupby("panel", sort=False), strict=True):
-        factor = factor_of(str(panel))
+        factor = unit_factor(str(panel))
         for model in points["model"].unique():
             of_model = points[points["model"] == model]
             style = {"linestyle": "", "color": styles[model]["color"]}
@@ -218,7 +221,7 @@ def predictors(claim: Claim, styles: Styles) -> Figure:
         axis.set_xlabel(with_unit(str(panel)))
         axis.set_ylabel(with_unit("held-out accuracy"))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
-    return titled(figure, claim)
+    return with_title(figure, claim)
 
 
 @dataclass(frozen=True)
@@ -226,8 +229,8 @@ class ClaimFigure:
     """How a claim is drawn."""
 
     draw: Callable[[Claim, Styles], Figure]
-    words: str
-    """What the figure shows, for those who do not see it."""
+    caption: str
+    """What the figure shows; also its alternative text."""
 
 
 FIGURES = {
@@ -250,7 +253,7 @@ FIGURES = {
         stopping, "By seed, the epochs run before training stopped, and the best epoch"
     ),
     "10": ClaimFigure(
-        partial(pairs, places=("without batch norm", "with batch norm")),
+        partial(pairs, categories=("without batch norm", "with batch norm")),
         f"The epochs until the validation accuracy is {training_claims.GOAL:g}, and the gap, "
         "without and with batch normalization, a line per seed",
     ),
@@ -267,7 +270,7 @@ FIGURES = {
         "accuracy; a small mark per run, a large one per model",
     ),
     "13": ClaimFigure(
-        partial(pairs, places=("horizontal flip", "vertical flip")),
+        partial(pairs, categories=("horizontal flip", "vertical flip")),
         "The test accuracy with horizontal and with vertical flips, a line per seed",
     ),
 }
