@@ -197,7 +197,8 @@ def test_one_seed_and_seeds_that_agree_decide_nothing() -> None:
 
 def test_every_claim_is_supported_by_data_that_agree_with_the_lesson() -> None:
     by_number = evaluated()
-    assert [number for number in by_number if not by_number[number].missing] == NUMBERS
+    general = [number for number in by_number if "with dropout and" in by_number[number].missing]
+    assert general == NUMBERS
     for number in NUMBERS:
         assert set(verdicts(by_number[number])) == {"supported"}, number
 
@@ -446,10 +447,9 @@ def test_the_distance_between_first_and_all_test_images_by_hand() -> None:
 
 
 def test_what_is_missing_is_named_for_each_claim_that_two_models_cannot_answer() -> None:
-    missing = {number: claim.missing for number, claim in evaluated().items() if claim.missing}
+    missing = {number: claim.missing for number, claim in evaluated().items() if not claim.findings}
     assert list(missing) == ["5", "6", "8", "9", "10", "11", "12", "13"]
     assert missing["5"].startswith("add `dropout_only` and `augmentation_only` to `compare`")
-    assert not any(evaluated()[number].findings for number in missing)
 
 
 def test_the_summary_follows_from_the_claims() -> None:

@@ -351,10 +351,19 @@ def test_the_table_of_verdicts_names_what_is_not_measured() -> None:
     measured.findings.append(
         Finding("plain", "gap", findings.Interval(0.1, 0.05, 0.15), verdict=SUPPORTED)
     )
-    rows = claim_tables.verdicts([measured, Claim("9", "It stops.", "?", ".")]).rows
+    missing = Claim("9", "It stops.", "?", ".", missing="add `early_stopping` to `compare`")
+    off = Claim("4", "It holds.", "?", ".", notes=["Not measured: it is off."])
+    rows = claim_tables.verdicts([measured, missing, off]).rows
     assert rows == [
         ["1", "It overfits.", "plain", "gap: +10.0 points (+5.0 to +15.0)", SUPPORTED],
-        ["9", "It stops.", "–", "–", "not measured"],
+        [
+            "9",
+            "It stops.",
+            "–",
+            "To measure it, add `early_stopping` to `compare`.",
+            "not measured",
+        ],
+        ["4", "It holds.", "–", "Not measured: it is off.", "not measured"],
     ]
 
 

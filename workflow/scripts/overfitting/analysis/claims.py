@@ -40,7 +40,12 @@ def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -
     models_here = list(compared.values())
     reference = compared[reference_name] if reference_name else None
     pairs = _pairs(reference, models_here) if reference else []
-    return [
+    missing = (
+        "add a model with dropout and augmentation to `compare`, such as `regularized`"
+        if reference
+        else "add a model without regularizers to `compare`, such as `baseline`"
+    )
+    all_claims = [
         overfits(reference),
         smaller_gap(pairs),
         small_accuracy_loss(pairs),
@@ -57,6 +62,7 @@ def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -
         gap_predicts(models_here),
         vertical_flips(models_here),
     ]
+    return [claim if claim.missing else replace(claim, missing=missing) for claim in all_claims]
 
 
 def _pairs(reference: ModelResults, compared: list[ModelResults]) -> list[Pair]:

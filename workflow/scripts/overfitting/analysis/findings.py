@@ -53,7 +53,7 @@ class Claim:
     gain without it."""
     notes: list[str] = field(default_factory=list)
     missing: str = ""
-    """What to add to `params.yaml`, where models are missing that the claim is about."""
+    """What to add to `params.yaml` if the models are missing that the claim is about."""
     points: list[pd.DataFrame] = field(default_factory=list)
     """What the figure of the claim shows, as `models.ModelResults.points` returns it."""
 

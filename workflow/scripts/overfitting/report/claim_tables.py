@@ -106,12 +106,17 @@ def details(claim: Claim) -> Table:
 
 
 def verdicts(claims: list[Claim]) -> Table:
-    """Format the verdict on each claim: that on the first model which the claim is about."""
+    """Format the verdict on each claim: that on the first model which the claim is about.
+
+    Without such a model, it says what to add to `params.yaml`.
+    """
     rows = []
     for claim in claims:
         judged = next((each.model for each in claim.findings if each.verdict), None)
         decision = claim.verdict_on(judged) if judged else "not measured"
         deciding = [each for each in claim.findings if each.model == judged and each.verdict]
         measured = "; ".join(map(in_words, deciding))
-        rows.append([claim.number, claim.claim, judged or "–", measured or "–", decision])
+        # A note says why a claim is not measured although its models are there.
+        missing = f"To measure it, {claim.missing}." if not claim.notes else claim.notes[0]
+        rows.append([claim.number, claim.claim, judged or "–", measured or missing, decision])
     return Table(["claim", "it says", "judged by", "measured (95% interval)", "verdict"], rows)
