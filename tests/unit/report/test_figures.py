@@ -261,6 +261,20 @@ def test_curves_show_every_seed_faint_and_the_mean_strong() -> None:
     }  # can be told apart without colour
 
 
+def test_seeds_are_left_out_where_many_models_share_a_panel(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "MODELS", [f"model_{n}" for n in range(9)])
+    for models, lines in ((8, 8 * (3 + 1)), (9, 9)):
+        gap = learning_figures.gap_per_epoch(curves_table(models, 3))
+        accuracy = robustness_figures.corruption_curves(corruptions_table(models, 3))
+        for figure in (gap, accuracy):
+            drawn = [line for line in figure.axes[0].lines if np.size(line.get_xdata()) > 2]
+            assert len(drawn) == lines
+            [legend] = figure.legends
+            assert ("each seed faint" in legend.get_title().get_text()) == (models == 8)
+
+
 def test_curves_mark_the_lowest_validation_loss_of_each_seed() -> None:
     table = curves_table(1, 2, epochs=3).assign(val_loss=[0.9, 0.1, 0.5, 0.9, 0.8, 0.2])
     loss: Any = learning_figures.curves(table).axes[1]

@@ -73,17 +73,12 @@ def label_categories(axis: plt.Axes, names: list[str]) -> None:
 
 
 def with_title(figure: Figure, claim: Claim) -> Figure:
-    """Return the figure with the claim and the findings as its title, and made higher for it.
-
-    The figure must have its legend already.
-    """
+    """Return the figure with the claim and the findings as its title, and higher by its lines."""
     lines = [f"Claim {claim.number}: {claim.claim}"]
     for finding in claim.findings:
         if finding.verdict:
             lines += textwrap.wrap(f"{in_words(finding)}; {finding.verdict}", 88)
     lines.append("in brackets: 95% interval")
     figure.suptitle("\n".join(lines), fontsize=10.5)
-    [legend] = figure.legends
-    legend_rows = -(-len(legend.get_texts()) // COLUMNS)
-    figure.set_figheight(figure.get_figheight() + 0.2 * len(lines) + 0.25 * legend_rows)
+    figure.set_figheight(figure.get_figheight() + 0.2 * len(lines))
     return figure

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ..formatting import signed
 from .style import (
+    MAX_MODELS_WITH_SEEDS,
     SEED_ALPHA,
     WIDTH,
     dodged_heights,
@@ -83,14 +84,17 @@ def gap_per_epoch(table: pd.DataFrame) -> Figure:
     figure, axis = plt.subplots(figsize=(WIDTH, 5))
     axis.axhline(0, color="0.3", linewidth=1)
     points = table.assign(gap=100 * table["gap"])
-    for model, plot_kwargs in model_styles(table).items():
+    styles = model_styles(table)
+    with_seeds = len(styles) <= MAX_MODELS_WITH_SEEDS
+    for model, style in styles.items():
         of_model = points[points["model"] == model]
-        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, markevery=[-1], **plot_kwargs)
+        plot_kwargs = style | {"markevery": [-1], "with_seeds": with_seeds}
+        seeds_and_mean(axis, of_model, "epoch", "gap", label=model, **plot_kwargs)
     axis.set_title("Gap per epoch, as Keras prints it: training minus validation accuracy")
     axis.set_xlabel("epoch")
     axis.set_ylabel("gap (percentage points)")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    legend_below(figure, axis, seeds_note(table))
+    legend_below(figure, axis, seeds_note(table, with_seeds=with_seeds))
     return figure
 
 
@@ -102,7 +106,7 @@ def gap_split(table: pd.DataFrame) -> Figure:
             `results.runs_table` returns it.
     """
     models = list(table["model"].unique())
-    figure, axis = plt.subplots(figsize=(WIDTH, 1.1 * len(models) + 2.7))
+    figure, axis = plt.subplots(figsize=(WIDTH, 1.1 * len(models) + 2.0))
     # The gap has the colour of the model; its parts are told apart by their hatches and greys.
     colours = [style["color"] for style in model_styles(table).values()]
     greys_and_hatches = [("0.85", "//"), ("0.7", ".."), ("0.55", "xx"), (colours, "")]

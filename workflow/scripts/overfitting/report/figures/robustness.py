@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from ..formatting import signed
 from .style import (
+    MAX_MODELS_WITH_SEEDS,
     SEED_ALPHA,
     WIDTH,
     dodged_heights,
@@ -83,12 +84,13 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplot_mosaic(grid.tolist(), figsize=(WIDTH, 2.1 * len(grid) + 1))
     low = np.floor(10 * table["accuracy"].min()) / 10
     styles = model_styles(table)
+    with_seeds = len(styles) <= MAX_MODELS_WITH_SEEDS
     for name, rows in rows_by_panel.items():
         axis = axes[name]
         for model, plot_kwargs in styles.items():
             of_model = rows[rows["model"] == model]
             facecolor = "white" if of_model["matched"].all() else plot_kwargs["color"]
-            plot_kwargs = plot_kwargs | {"markerfacecolor": facecolor}
+            plot_kwargs = plot_kwargs | {"markerfacecolor": facecolor, "with_seeds": with_seeds}
             seeds_and_mean(axis, of_model, "severity", "accuracy", label=model, **plot_kwargs)
         axis.set_title(name.replace("_", " "))
         axis.set_xticks(sorted(table["severity"].unique()))
@@ -96,7 +98,8 @@ def corruption_curves(table: pd.DataFrame) -> Figure:
         axis.set_xlabel("severity (0: clean)")
         if axis.get_subplotspec().is_first_col():
             axis.set_ylabel("accuracy (share)")
-    legend_below(figure, axes["mean of all"], f"{seeds_note(table)}; {MATCHED}")
+    note = seeds_note(table, with_seeds=with_seeds)
+    legend_below(figure, axes["mean of all"], f"{note}; {MATCHED}")
     figure.suptitle("Accuracy on corrupted test images")
     return figure
 

@@ -22,6 +22,8 @@ from overfitting.common.files import atomic_write
 
 WIDTH = 7.5  # inches; not more, because a phone scales a figure, including its text, to its screen
 SEED_ALPHA = 0.3  # opacity of single seeds, drawn behind their mean
+MAX_MODELS_WITH_SEEDS = 8  # in one panel; with more models, only the means can be told apart
+LEGEND_ROW = 0.25  # inches
 # In units of the font size; long enough to tell the line styles apart.
 LEGEND_HANDLE_LENGTH = 3.5
 LINE_STYLES = ["-", "--", "-.", ":", (0, (1, 1)), (0, (6, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (3, 5))]
@@ -75,7 +77,14 @@ def model_styles(table: pd.DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def seeds_and_mean(
-    axis: plt.Axes, table: pd.DataFrame, along: str, value: str, label: str, **plot_kwargs: Any
+    axis: plt.Axes,
+    table: pd.DataFrame,
+    along: str,
+    value: str,
+    label: str,
+    *,
+    with_seeds: bool = True,
+    **plot_kwargs: Any,
 ) -> None:
     """Draw a faint line per seed and a strong line for their mean.
 
@@ -86,10 +95,12 @@ def seeds_and_mean(
         along: the column on the x-axis.
         value: the column on the y-axis.
         label: the name of the mean in the legend.
+        with_seeds: whether to draw the seeds.
         plot_kwargs: further arguments of `axis.plot`; `marker` applies to the mean only.
     """
     wide = table.pivot(index=along, columns="seed", values=value)
-    axis.plot(wide, **(plot_kwargs | {"alpha": SEED_ALPHA, "linewidth": 1, "marker": ""}))
+    if with_seeds:
+        axis.plot(wide, **(plot_kwargs | {"alpha": SEED_ALPHA, "linewidth": 1, "marker": ""}))
     mean = wide.dropna().mean(axis="columns")
     axis.plot(mean, label=label, linewidth=2.5, **plot_kwargs)
 
@@ -152,8 +163,13 @@ def label_rows(axis: plt.Axes, names: list[str]) -> None:
 
 
 def legend_below(figure: Figure, axis: plt.Axes, title: str, columns: int = 3) -> None:
-    """Add the legend of `axis` below the figure, with at most `columns` columns."""
+    """Add the legend of `axis` below the figure, with at most `columns` columns.
+
+    The figure becomes higher by the rows of the legend after the first.
+    """
     handles, labels = axis.get_legend_handles_labels()
+    rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (rows - 1))
     figure.legend(
         handles,
         labels,
@@ -175,7 +191,7 @@ def panels(count: int, columns: int, height: float) -> tuple[Figure, list[plt.Ax
     return figure, list(axes.flat[:count])
 
 
-def seeds_note(table: pd.DataFrame) -> str:
-    """Return a note for a figure: over how many seeds means are taken."""
+def seeds_note(table: pd.DataFrame, *, with_seeds: bool = True) -> str:
+    """Return a note for a figure: over how many seeds means are taken, and if these are drawn."""
     seeds = table["seed"].nunique()
-    return "1 seed" if seeds == 1 else f"mean of {seeds} seeds; each seed faint"
+    return "1 seed" if seeds == 1 else f"mean of {seeds} seeds" + "; each seed faint" * with_seeds
