@@ -177,6 +177,7 @@ class Bridge:
                 plan = runs.plan_read_only(self._root, self._all_pipelines)
             self._force_stale_stages(plan)
             if self._is_run():
+                patches.start_local_jobs_at_any_rate(self._workflow)
                 self._report_progress(plan)
         gc.freeze()
         return plan
