@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
 from support.processes import output_of, start, wait_until
 from support.project import executed_stages
 from support.toy import ALL, FACTOR_8, POWERS, Toy
@@ -112,4 +113,19 @@ def test_a_failing_stage_leaves_the_others_and_its_log(done: Toy) -> None:
     assert done.planned() == {"power@a-1-3", "power@b-3", "total"}
     done.write("dvc.yaml", text)
     done.snakemake()
+    done.assert_up_to_date()
+
+
+@pytest.mark.parametrize(
+    ("options", "limited"), [((), False), (("--max-jobs-per-timespan", "5/1s"), True)]
+)
+def test_local_jobs_have_no_limit_per_second_but_one_of_yours(
+    done: Toy, options: tuple[str, ...], limited: bool
+) -> None:
+    """With a limit, Snakemake's scheduler plans ever more often as jobs end."""
+    snakefile = done.folder / "Snakefile"
+    say = "print('limited:', workflow.scheduler.job_rate_limiter is not None)"
+    snakefile.write_text(f"{snakefile.read_text()}\n\nonstart:\n    {say}\n")
+    done.write("params.yaml", FACTOR_8)
+    assert f"limited: {limited}\n" in done.snakemake(*options)
     done.assert_up_to_date()

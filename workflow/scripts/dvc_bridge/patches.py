@@ -149,20 +149,3 @@ def quote_python_in_slurm_steps() -> None:
     """
     if plugin := sys.modules.get("snakemake_executor_plugin_slurm_jobstep"):
         plugin.Executor.get_python_executable = lambda _: shlex.quote(sys.executable)
-
-
-def start_local_jobs_at_any_rate(workflow: Any) -> None:
-    """Let Snakemake start local jobs without a limit on how many per second.
-
-    Why: with the limit, which is there by default, Snakemake plans again a second after it has
-    planned, and does so once more for every job that has ended: after 60 jobs, that takes a third
-    of a processor from the jobs that run. On a cluster, the limit protects Slurm, and stays.
-
-    Written for: Snakemake 9.27.
-    Upstream: not reported yet (`JobScheduler.schedule` adds a timer each time it is woken).
-
-    Args:
-        workflow: Snakemake's object of that name, before it creates its scheduler.
-    """
-    if not workflow.executor_plugin.common_settings.non_local_exec:
-        workflow.scheduling_settings.max_jobs_per_timespan = None

@@ -177,7 +177,7 @@ class Bridge:
                 plan = runs.plan_read_only(self._root, self._all_pipelines)
             self._force_stale_stages(plan)
             if self._is_run():
-                patches.start_local_jobs_at_any_rate(self._workflow)
+                self._lift_rate_limit()
                 self._report_progress(plan)
         gc.freeze()
         return plan
@@ -212,6 +212,19 @@ class Bridge:
         dag.forcefiles.update(str(self._stamp(plan, address)) for address in plan.stale())
         dag.ignore_incomplete = True  # files are whole or absent, and DVC compares contents
         self._workflow.dag_settings.rerun_triggers = {RerunTrigger.MTIME}
+
+    def _lift_rate_limit(self) -> None:
+        """Let local jobs start without Snakemake's default limit of 100 per second.
+
+        With a limit, Snakemake 9.27 plans again a second after it has planned, and once more each
+        second for every job that has ended: after 60 jobs, this takes a third of a processor from
+        the jobs that run. On a cluster the limit protects the scheduler, and stays.
+        """
+        settings = self._workflow.scheduling_settings
+        limit = settings.max_jobs_per_timespan
+        is_default = limit is not None and (limit.max_jobs, limit.timespan) == (100, 1)
+        if is_default and not self._workflow.executor_plugin.common_settings.non_local_exec:
+            settings.max_jobs_per_timespan = None
 
     def _stamp(self, plan: Plan, address: str) -> Path:
         if plan.stages[address].group in self._declared_outs:
