@@ -136,11 +136,12 @@ def changed_since(study: Path) -> list[str]:
     Args:
         study: a folder of `studies` with the dvc.lock that was collected.
     """
-    now, then = code_of(Path("dvc.lock")), code_of(study / "dvc.lock")
+    stages = {folder: locked_stages(folder) for folder in (Path(), study)}
+    now, then = (code_of(found) for found in stages.values())
     changed = [path for path in then if path in now and now[path] != then[path]]
     params_now = load_yaml(study / "params.yaml")
     params_then: dict[str, Any] = {}
-    for stage in load_yaml(study / "dvc.lock")["stages"].values():
+    for stage in stages[study]:
         params_then |= stage.get("params", {}).get("params.yaml", {})
     for key, value in params_then.items():
         current: Any = params_now
@@ -151,9 +152,21 @@ def changed_since(study: Path) -> list[str]:
     return changed
 
 
-def code_of(lock: Path) -> dict[str, str]:
-    """Return the checksums that a dvc.lock has of code, by path."""
-    stages = load_yaml(lock)["stages"].values() if lock.exists() else ()
+def locked_stages(folder: Path) -> list[dict[str, Any]]:
+    """Return what the dvc.lock in a folder has of the stages that the params.yaml there asks for.
+
+    DVC keeps the entries of models and seeds that are no longer compared.
+    """
+    lock, asked = folder / "dvc.lock", load_yaml(folder / "params.yaml")
+    runs = {f"{model}-{seed}" for model in asked["compare"] for seed in asked["seeds"]}
+    stages = load_yaml(lock)["stages"] if lock.exists() else {}
+    return [
+        stage for name, stage in stages.items() if "@" not in name or name.partition("@")[2] in runs
+    ]
+
+
+def code_of(stages: list[dict[str, Any]]) -> dict[str, str]:
+    """Return the checksums that entries of a dvc.lock have of code, by path."""
     return {
         dep["path"]: dep["md5"]
         for stage in stages
