@@ -119,7 +119,7 @@ def test_a_failing_stage_leaves_the_others_and_its_log(done: Toy) -> None:
 @pytest.mark.parametrize(
     ("options", "limited"), [((), False), (("--max-jobs-per-timespan", "5/1s"), True)]
 )
-def test_local_jobs_have_no_limit_per_second_but_one_of_yours(
+def test_the_default_rate_limit_is_lifted_for_local_jobs(
     done: Toy, options: tuple[str, ...], limited: bool
 ) -> None:
     """With a limit, Snakemake's scheduler plans ever more often as jobs end."""
