@@ -69,10 +69,8 @@ def test_a_job_waits_for_another_dvc_and_takes_what_it_did(done: Toy, other_dvc:
     wait_until(lambda: len(done.ran()) > len(before))
     run = start(done, *SNAKEMAKE)
     log = done.folder / "logs" / "power" / "a-1-2.log"
-    wait_until(lambda: log.exists() and "waiting for it" in log.read_text())
-    assert (
-        f"repro power@a-1-2` (PID {first.pid}) is at work on files of this stage" in log.read_text()
-    )
+    holder = f"repro power@a-1-2` (PID {first.pid}) is at work on files of this stage"
+    wait_until(lambda: log.exists() and holder in log.read_text())
     assert run.poll() is None
     held.unlink()
     assert first.wait(60) == 0

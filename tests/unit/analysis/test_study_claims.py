@@ -377,8 +377,10 @@ def test_with_many_models_only_those_with_a_verdict_are_shown() -> None:
     assert [row[0] for row in claim_tables.findings(claim).rows] == ["m3"]
     assert claim_tables.not_shown(claim) == 5
     assert [row[0] for row in claim_tables.details(claim).rows] == ["m0"]
+    assert claim_tables.details_not_shown(claim) == ["m1", "m2", "m3", "m4", "m5"]
     few = replace(claim, findings=claim.findings[:4], details=claim.details[:8])
     assert len(claim_tables.findings(few).rows) == len(claim_tables.details(few).rows) == 4
     assert claim_tables.not_shown(few) == 0
+    assert claim_tables.details_not_shown(few) == []
     without_verdicts = replace(claim, findings=claim.findings[:3] + claim.findings[4:])
     assert len(claim_tables.findings(without_verdicts).rows) == 5

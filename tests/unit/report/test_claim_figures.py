@@ -154,6 +154,12 @@ def test_the_bars_are_the_epochs_of_each_seed(contents: Contents) -> None:
     assert [label.get_text() for label in axis.get_yticklabels()] == ["0", "1", "2"]
 
 
+def test_epochs_to_the_goal_have_whole_ticks(contents: Contents) -> None:
+    axis: Any = draw(contents, "10").axes[0]
+    assert axis.get_ylabel().startswith("epochs to")
+    assert all(tick == round(tick) for tick in axis.get_yticks())
+
+
 def test_without_the_models_there_are_placeholders_and_no_points(tmp_path: Path) -> None:
     contents = report_of(tmp_path, ["baseline", "regularized"])
     assert findings.points_table(contents.claims).empty

@@ -84,10 +84,9 @@ def in_words(finding: Finding) -> str:
 def details(claim: Claim) -> Table:
     """Format the details of a claim, a row per judged model and held-out corruption.
 
-    Where many models are judged, only the first is shown.
+    The models of `details_not_shown` are left out.
     """
-    models = list(dict.fromkeys(detail.model for detail in claim.details))
-    shown = models if len(models) <= MANY_MODELS else models[:1]
+    left_out = details_not_shown(claim)
     pairs = zip(claim.details[::2], claim.details[1::2], strict=True)
     return Table(
         ["model", "measured (points)", "estimate", "95% interval", "mean gain without it"],
@@ -100,9 +99,15 @@ def details(claim: Claim) -> Table:
                 points(without.interval.estimate),
             ]
             for own, without in pairs
-            if own.model in shown
+            if own.model not in left_out
         ],
     )
+
+
+def details_not_shown(claim: Claim) -> list[str]:
+    """Return the judged models whose details are only in the CSV table: where many, all but one."""
+    models = list(dict.fromkeys(detail.model for detail in claim.details))
+    return models[1:] if len(models) > MANY_MODELS else []
 
 
 def verdicts(claims: list[Claim]) -> Table:

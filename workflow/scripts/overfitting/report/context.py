@@ -50,6 +50,7 @@ def template_context(
         "answers": contents.answers,
         "findings": claim_tables.findings,
         "details": claim_tables.details,
+        "details_not_shown": claim_tables.details_not_shown,
         "not_shown": claim_tables.not_shown,
         "margin": f"{100 * findings.MARGIN:g} percentage point",
         "validation_loss": sentences.validation_loss(results.lowest_val_loss(contents.curves)),

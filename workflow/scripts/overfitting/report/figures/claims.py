@@ -194,6 +194,8 @@ def pairs(claim: Claim, styles: Styles, categories: tuple[str, str]) -> Figure:
         label_categories(axis, list(categories))
         axis.set_title(title)
         axis.set_ylabel(with_unit(panel))
+        if panel.startswith("epochs"):
+            axis.yaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     legend_below(figure, axes[0], seeds_note(rows), COLUMNS)
     return with_title(figure, claim)
 
