@@ -475,9 +475,10 @@ def test_the_summary_follows_from_the_claims() -> None:
 
 def test_a_model_that_is_trained_differently_is_named() -> None:
     both = runs("plain", PLAIN, 1) + runs("both", REGULARIZED, 1, epochs=60)
-    [sentence] = sentences.training_differences(both, "plain")
-    assert "both is also trained differently from plain (epochs 60 instead of 15)" in sentence
-    assert sentences.training_differences(both, None) == []
+    sentence = sentences.training_differences(both, "plain")
+    assert "trained differently from plain: both (epochs 60 instead of 15);" in sentence
+    assert sentences.training_differences(both, None) == ""
+    assert sentences.training_differences(both[:1], "plain") == ""
 
 
 @pytest.mark.parametrize("seeds", [1, 3, 6])

@@ -155,8 +155,9 @@ def small_accuracy_loss(pairs: list[Pair]) -> Claim:
                 ),
             ]
         )
-        if model.is_judged:
-            claim.notes.append(_mcnemar_note(reference, model, points))
+    judged = [pair for pair in pairs if pair[1].is_judged]
+    if judged:
+        claim.notes.append(_mcnemar_note(judged, points))
     return claim
 
 
@@ -165,16 +166,17 @@ def _column(model: ModelResults, name: str) -> Measure:
     return measures.over_seeds(model.table[name].to_numpy(), measures.SIGNED_SHARE)
 
 
-def _mcnemar_note(reference: ModelResults, model: ModelResults, points: str) -> str:
-    p_values = [
-        mcnemar(*pair)
-        for pair in zip(reference.predictions.correct, model.predictions.correct, strict=True)
-    ]
-    low, high = f"{np.min(p_values):.2g}", f"{np.max(p_values):.2g}"
-    found = f"p = {low}" if low == high else f"p from {low} to {high}"
+def _mcnemar_note(judged: list[Pair], points: str) -> str:
+    found = []
+    for reference, model in judged:
+        sides = (reference.predictions.correct, model.predictions.correct)
+        p_values = [mcnemar(*seed) for seed in zip(*sides, strict=True)]
+        low, high = f"{np.min(p_values):.2g}", f"{np.max(p_values):.2g}"
+        p_range = f"p = {low}" if low == high else f"p from {low} to {high}"
+        found.append(f"{p_range} for {model.name}")
     return (
-        f"{model.name}: [McNemar's exact test]({DIETTERICH}) gives {found} for each seed's two "
-        "networks. It asks whether these two networks differ at all in accuracy. The verdict asks "
-        f"something else: whether the loss is less than {points} for seeds and images in general. "
-        "A small p therefore does not contradict a supported claim."
+        f"[McNemar's exact test]({DIETTERICH}), of each seed's two networks, gives "
+        f"{', '.join(found)}. It asks whether these two networks differ at all in accuracy. The "
+        f"verdict asks something else: whether the loss is less than {points} for seeds and images "
+        "in general. A small p therefore does not contradict a supported claim."
     )

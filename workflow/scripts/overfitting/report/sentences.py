@@ -99,17 +99,17 @@ def validation_loss(table: pd.DataFrame) -> list[str]:
     return sentences
 
 
-def training_differences(runs: list[dict[str, Any]], reference: str | None) -> list[str]:
-    """Return a sentence for each model that is not trained as the reference is.
+def training_differences(runs: list[dict[str, Any]], reference: str | None) -> str:
+    """Return a sentence on models that are not trained as the reference is; "" without such models.
 
     Args:
         runs: as `results.load_runs` returns them.
         reference: the model that the others are compared with; None if there is none.
     """
-    trainings = {run["model"]: run["training"] for run in runs}
     if reference is None:
-        return []
-    sentences = []
+        return ""
+    trainings = {run["model"]: run["training"] for run in runs}
+    described = []
     for model, training in trainings.items():
         differences = [
             f"{name.replace('_', ' ')} {value} instead of {trainings[reference][name]}"
@@ -117,12 +117,13 @@ def training_differences(runs: list[dict[str, Any]], reference: str | None) -> l
             if value != trainings[reference][name]
         ]
         if differences:
-            sentences.append(
-                f"{model} is also trained differently from {reference} "
-                f"({', '.join(differences)}), so not every difference between the two is due to "
-                "regularizers."
-            )
-    return sentences
+            described.append(f"{model} ({', '.join(differences)})")
+    if not described:
+        return ""
+    return (
+        f"Also trained differently from {reference}: {', '.join(described)}; not every difference "
+        "from it is due to regularizers."
+    )
 
 
 def _verdict(verdict: str) -> str:
