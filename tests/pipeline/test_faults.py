@@ -139,18 +139,20 @@ def test_a_run_killed_twice_gives_the_results_of_an_uninterrupted_one(
     """With real trainings: once only DVC is killed, once Ctrl-C interrupts TensorFlow."""
     lengthen(project, epochs=160)  # an epoch takes milliseconds
     uninterrupted = project.copy(tmp_path / "uninterrupted" / "copy")
-    for command, fault in ((DVC, kill_leader), (SNAKEMAKE, interrupt_group)):
-        leader = start(project, *command)
-        wait_for_training(project)
-        fault(leader, project)
-        leader.wait(60)
-        wait_until(lambda: not running_processes(project), seconds=15)
-        assert not (project.folder / WEIGHTS).exists()
-        (project.folder / "logs" / "train" / "regularized-0.log").unlink()
-    project.run(*SNAKEMAKE)
+    with ThreadPoolExecutor() as both:
+        other = both.submit(uninterrupted.run, *DVC)
+        for command, fault in ((DVC, kill_leader), (SNAKEMAKE, interrupt_group)):
+            leader = start(project, *command)
+            wait_for_training(project)
+            fault(leader, project)
+            leader.wait(60)
+            wait_until(lambda: not running_processes(project), seconds=15)
+            assert not (project.folder / WEIGHTS).exists()
+            (project.folder / "logs" / "train" / "regularized-0.log").unlink()
+        project.run(*SNAKEMAKE)
+        other.result()
     project.assert_up_to_date()
     assert_nothing_partial(project)
-    uninterrupted.run(*DVC)
     for name in ("reports/metrics.json", "reports/report.html", "dvc.lock", WEIGHTS):
         assert (project.folder / name).read_bytes() == (uninterrupted.folder / name).read_bytes()
 

@@ -48,6 +48,7 @@ def predictions(
     corrupted: list[float] | float = 0.5,
     validation: float = 0.88,
     spread: float = 0.01,
+    more_tested: int = IMAGES,
 ) -> Predictions:
     """Predictions that are right on a share of the images.
 
@@ -57,6 +58,7 @@ def predictions(
         corrupted: the accuracy under each corruption, mean over the seeds.
         validation: the accuracy on the validation images, mean over the seeds.
         spread: how much these two differ from seed to seed.
+        more_tested: how many images of the whole test set are not among the test images.
     """
     labels = np.zeros(IMAGES, dtype=np.uint8)
     probabilities = np.zeros((len(accuracies), IMAGES, 10), dtype=np.float32)
@@ -78,7 +80,8 @@ def predictions(
         correct_corrupted=correct_corrupted,
         correct_validation=np.stack([right(validation + offset / 5) for offset in offsets]),
         correct_whole_test=np.concatenate(
-            [correct, np.stack([right(0.88 + offset / 5) for offset in offsets])], axis=1
+            [correct, np.stack([right(0.88 + offset / 5)[:more_tested] for offset in offsets])],
+            axis=1,
         ),
     )
 
@@ -134,6 +137,7 @@ def evaluated(order: tuple[str, ...] = ("plain", "both"), **changes: Any) -> dic
         "validation": (0.88, 0.88),
         "parts": (0.01, 0.03),
         "settings": (PLAIN, REGULARIZED),
+        "more_tested": IMAGES,
     } | changes
     by_model = {}
     for number, model in enumerate(("plain", "both")):
@@ -143,6 +147,7 @@ def evaluated(order: tuple[str, ...] = ("plain", "both"), **changes: Any) -> dic
             data["corrupted"][number],
             data["validation"][number],
             spread=(0.01, 0.015)[number],
+            more_tested=data["more_tested"],
         )
         gaps = data["gaps"][number]
         by_model[model] = (
@@ -229,6 +234,16 @@ def test_every_claim_can_be_contradicted(number: str, changes: dict[str, Any]) -
 def test_no_verdict_from_one_seed(number: str) -> None:
     one = evaluated(gaps=([0.07], [0.01]), accuracies=([0.88], [0.875]))
     assert set(verdicts(one[number])) == {"inconclusive at 1 seed"}
+
+
+def test_when_all_images_are_tested_validation_and_test_decide() -> None:
+    [estimates, all_tested] = (evaluated(more_tested=count)["7b"] for count in (IMAGES, 0))
+    measured = [each.measure.partition(":")[0] for each in estimates.findings]
+    assert measured == ["validation and test"] * 2 + ["first and all test images"] * 2
+    assert all_tested.findings == estimates.findings[:2]
+    assert verdicts(all_tested) == ["supported"]
+    [note] = all_tested.notes
+    assert "first test images are all of them" in note
 
 
 # Which models a claim is about
@@ -440,7 +455,6 @@ def test_the_distance_between_first_and_all_test_images_by_hand() -> None:
     correct = np.array([[1, 1, 1, 0, 0, 0, 0, 0], [1, 0, 0, 0, 1, 1, 1, 1]], dtype=bool)
     of_first_two = measures.distance_to_all(correct, 2)
     assert of_first_two.by_seed == pytest.approx([1 - 3 / 8, 5 / 8 - 1 / 2])
-    assert measures.distance_to_all(correct, 8).by_seed.tolist() == [0, 0]
 
 
 # Words

@@ -208,10 +208,8 @@ def distance_to_all(correct: np.ndarray, count: int) -> Measure:
 
     Args:
         correct: S×N, whether each image is classified correctly.
-        count: the number of first images.
+        count: the number of first images, below N.
     """
     first, rest = correct[:, :count], correct[:, count:]
-    if not rest.shape[1]:
-        return over_seeds(np.zeros(len(correct)), SHARE)
     # A(first) - A(all) is A(first) - A(rest), times the share of the rest.
     return distance(first, rest, factor=rest.shape[1] / correct.shape[1])

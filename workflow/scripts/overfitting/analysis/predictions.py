@@ -59,6 +59,11 @@ class Predictions:
         """Booleans, S×N: whether the most probable class is the label."""
         return self.predicted == self.labels
 
+    @property
+    def tests_all_images(self) -> bool:
+        """Whether the N test images are the whole test set."""
+        return self.correct_whole_test.shape[1] == len(self.labels)
+
 
 @dataclass(frozen=True)
 class Disagreement:
