@@ -1,8 +1,10 @@
 """A study runs the same pipeline with another params file, beside the results of the checkout."""
 
 import json
+import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from support.processes import start, wait_until
 from support.project import ROOT, Project, executed_stages, make_stub_project
 from support.stub_stage import SECONDS_PER_EPOCH
 
+import check
 import study
 from overfitting.common import params
 from overfitting.common.yaml_files import load_yaml
@@ -109,34 +112,130 @@ def test_a_study_runs_the_code_as_it_stands(checkout: Project, tmp_path: Path) -
     assert (work.folder / "dvc.lock").read_bytes() == lock
 
 
-def test_a_study_of_other_code_or_params_is_noted(checkout: Project, tmp_path: Path) -> None:
+def notes() -> list[str]:
+    """Return what `make check` notes of the study `mine` in the current folder."""
+    return [note for note in check.outdated_studies() if note.startswith("studies/mine: ")]
+
+
+def test_a_study_of_other_code_or_params_is_noted(
+    checkout: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project = checkout.copy(tmp_path / "copy")
     study_of(project)
     project.commit()
-    check = ("python", "workflow/scripts/check.py")
-    assert "studies/mine" not in project.run(*check).stdout
+    monkeypatch.chdir(project.folder)
+    assert notes() == []
     path = project.folder / "studies" / "mine" / "params.yaml"
     lock = path.with_name("dvc.lock")
     locked = load_yaml(lock)
     locked["stages"]["train@baseline-99"] = {"params": {"params.yaml": {"training": "of old"}}}
     lock.write_text(json.dumps(locked))  # DVC keeps what was once compared
-    assert "studies/mine" not in project.run(*check).stdout
+    assert notes() == []
     path.write_text(path.read_text().replace("epochs: 2", "epochs: 3"))
     script = project.folder / "workflow" / "scripts" / "evaluate.py"
-    script.write_text(script.read_text() + "# edited\n")
-    project.snakemake()
-    project.commit()
+    script.write_text(script.read_text() + "# edited\n")  # and nothing is run with it yet
     assert (
         "note     studies/mine: made from other workflow/scripts/evaluate.py, params (training); "
         "`make study STUDY=mine` makes it again\n"
-    ) in project.run(*check).stdout
+    ) in project.run("python", "workflow/scripts/check.py", check=False).stdout
+    study_of(project)  # with the new code, which the checkout itself has not run
+    assert notes() == []
+    path.write_text("seeds: [0]\n")
+    [note] = notes()
+    assert note.startswith("studies/mine: studies/mine/params.yaml")
+    lock.write_text("{")
+    assert len(notes()) == 1
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A Git repository with one commit, which is the current folder."""
+    made = Project(tmp_path / "a 'checkout' é")
+    made.folder.mkdir()
+    made.git("init", "--quiet", "--initial-branch", "mine")
+    (made.folder / "requirements.txt").touch()
+    made.commit()
+    monkeypatch.chdir(made.folder)
+    return made
+
+
+WORK = Path("studies", "mine", "work")
+
+
+def test_a_working_copy_follows_every_kind_of_change(repository: Project) -> None:
+    code, copied = Path("workflow"), WORK / "workflow"
+    (code / "old" / "deep").mkdir(parents=True)
+    (code / "old" / "deep" / "a.py").touch()
+    (code / "tool.sh").touch()
+    (code / "link").symlink_to("old")
+    odd = os.fsdecode(b" odd \xff\n" if sys.platform == "linux" else b" odd\n")
+    Path(odd).touch()
+    WORK.mkdir(parents=True)
+    study.update_repository(WORK)
+    study.copy_checkout(WORK)
+    assert (copied / "old" / "deep" / "a.py").exists()
+    assert (copied / "link").readlink() == Path("old")
+    assert (WORK / odd).exists()
+    times = {(folder / "requirements.txt").stat().st_mtime for folder in (Path(), WORK)}
+    assert len(times) == 1  # else `make` there would install the packages again
+    shutil.rmtree(code / "old")
+    (code / "old").touch()  # a file where a folder was
+    (code / "tool.sh").chmod(0o755)
+    (code / "link").unlink()
+    study.copy_checkout(WORK)
+    assert (copied / "old").is_file()
+    assert os.access(copied / "tool.sh", os.X_OK)
+    assert not (copied / "link").is_symlink()
+
+
+def commit_of(folder: Path) -> str:
+    return Project(folder).git("rev-parse", "HEAD")
+
+
+def test_a_working_copy_of_a_checkout_that_was_moved(
+    repository: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(".venv").mkdir()
+    (WORK / ".git").mkdir(parents=True)  # as a Git leaves it that is killed
+    study.update_repository(WORK)
+    study.link_environment(WORK)
+    repository.folder.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    moved = Project(tmp_path / "moved")
+    moved.git("commit", "--allow-empty", "--quiet", "--message", "another")
+    (WORK / ".git" / "index.lock").touch()
+    study.update_repository(WORK)
+    assert commit_of(WORK) == commit_of(moved.folder)
+    assert (WORK / ".venv").is_dir()
+    (WORK / ".venv").unlink()
+    (WORK / ".venv").symlink_to("nowhere")
+    study.link_environment(WORK)
+    assert (WORK / ".venv").is_dir()
+
+
+def test_a_working_copy_of_a_shallow_clone_in_a_hook(
+    repository: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CI has it, with no branch; and Git names another repository to a hook."""
+    repository.git("commit", "--allow-empty", "--quiet", "--message", "another")
+    shallow = Project(tmp_path / "shallow")
+    repository.git("clone", "--quiet", "--depth", "1", Path.cwd().as_uri(), str(shallow.folder))
+    shallow.git("checkout", "--quiet", "--detach")
+    monkeypatch.chdir(shallow.folder)
+    monkeypatch.setenv("GIT_DIR", str(repository.folder / ".git"))
+    before = (repository.folder / ".git" / "HEAD").read_text()
+    WORK.mkdir(parents=True)
+    study.update_repository(WORK)
+    monkeypatch.delenv("GIT_DIR")
+    assert commit_of(WORK) == commit_of(shallow.folder)
+    assert (repository.folder / ".git" / "HEAD").read_text() == before
 
 
 def test_a_killed_study_is_finished_by_the_same_command(checkout: Project, tmp_path: Path) -> None:
     project = checkout.copy(tmp_path / "copy")
     folder = project.folder / "studies" / "mine"
     shutil.rmtree(folder / "work", ignore_errors=True)
-    (folder / "work").mkdir()  # as a clone leaves it that is killed
+    (folder / "work" / ".git").mkdir(parents=True)  # as a Git leaves it that is killed
     text = (folder / "params.yaml").read_text()
     text = text.replace("dense: 0.5", "dense: 0.4").replace("epochs: 2", f"epochs: {LONG}")
     (folder / "params.yaml").write_text(text)

@@ -16,10 +16,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+from dvc.stage import PipelineStage
+from dvc.utils.serialize import load_yaml
+
 from overfitting.common import params
 from overfitting.common.console import print_check, run_script
 from overfitting.common.errors import UserError
-from overfitting.common.yaml_files import load_yaml
 
 COMMITTED = ["params.yaml", "dvc.yaml", "dvc.lock", "reports", "workflow", "data/SHA256SUMS"]
 SHARED, PRIVATE = Path(".dvc", "config"), Path(".dvc", "config.local")
@@ -52,12 +56,8 @@ def main(argv: list[str]) -> None:
             "last commit", "has the current params, code, dvc.lock and reports", uncommitted_files()
         ),
     ]
-    for study in sorted(Path("studies").glob("*/dvc.lock")):
-        if changed := changed_since(study.parent):
-            print(
-                f"note     {study.parent}: made from other {', '.join(changed)}; "
-                f"`make study STUDY={study.parent.name}` makes it again"
-            )
+    for note in outdated_studies():
+        print(f"note     {note}")
     if disagreements:
         raise UserError(f"{len(disagreements)} disagreement(s), see above")
 
@@ -130,21 +130,51 @@ def exposed_secrets() -> list[str]:
     ]
 
 
-def changed_since(study: Path) -> list[str]:
-    """Return what a study was made from that is not as it is now: code, as dvc.lock has it, params.
+def outdated_studies() -> list[str]:
+    """Return a line for each committed study that was not made from what is here."""
+    found, here = [], sources()
+    for lock in sorted(Path("studies").glob("*/dvc.lock")):
+        study = lock.parent
+        try:
+            changed = changed_since(study, here)
+        except (UserError, DvcException) as error:
+            found.append(f"{study}: {error}")
+            continue
+        if changed:
+            found.append(
+                f"{study}: made from other {', '.join(changed)}; "
+                f"`make study STUDY={study.name}` makes it again"
+            )
+    return found
+
+
+def changed_since(study: Path, here: dict[tuple[str, str], str]) -> list[str]:
+    """Return what a study was made from that is not as it is now: code and params.
 
     Args:
         study: a folder of `studies` with the dvc.lock that was collected.
+        here: as `sources` returns it.
+
+    Raises:
+        UserError: the params of the study are invalid.
+        DvcException: its dvc.lock is.
     """
-    stages = {folder: locked_stages(folder) for folder in (Path(), study)}
-    now, then = (code_of(found) for found in stages.values())
-    changed = [path for path in then if path in now and now[path] != then[path]]
-    params_now = load_yaml(study / "params.yaml")
-    params_then: dict[str, Any] = {}
-    for stage in stages[study]:
-        params_then |= stage.get("params", {}).get("params.yaml", {})
-    for key, value in params_then.items():
-        current: Any = params_now
+    then: dict[tuple[str, str], str] = {}
+    wanted = params.read(study / "params.yaml")
+    runs = {f"{model}-{seed}" for model in wanted.compare for seed in wanted.seeds}
+    given: dict[str, Any] = {}
+    for name, stage in (load_yaml(study / "dvc.lock").get("stages") or {}).items():
+        if "@" in name and name.partition("@")[2] not in runs:
+            continue  # DVC keeps the entries of models and seeds that are no longer compared
+        given |= stage.get("params", {}).get("params.yaml", {})
+        for dep in stage.get("deps", []):
+            if is_source(dep["path"]):
+                then[name.partition("@")[0], dep["path"]] = dep["md5"]
+    places = {place for place in here.keys() | then.keys() if here.get(place) != then.get(place)}
+    changed = sorted({path for _, path in places})
+    of_study = load_yaml(study / "params.yaml")
+    for key, value in given.items():
+        current: Any = of_study
         for part in key.split("."):
             current = current.get(part) if isinstance(current, dict) else None
         if current != value:
@@ -152,27 +182,24 @@ def changed_since(study: Path) -> list[str]:
     return changed
 
 
-def locked_stages(folder: Path) -> list[dict[str, Any]]:
-    """Return what the dvc.lock in a folder has of the stages that the params.yaml there asks for.
+def sources() -> dict[tuple[str, str], str]:
+    """Return the checksums of what stages depend on that is in Git, by stage and path.
 
-    DVC keeps the entries of models and seeds that are no longer compared.
+    They are those of the files as they stand here, also if no stage has been run with them.
     """
-    lock, asked = folder / "dvc.lock", load_yaml(folder / "params.yaml")
-    runs = {f"{model}-{seed}" for model in asked["compare"] for seed in asked["seeds"]}
-    stages = load_yaml(lock)["stages"] if lock.exists() else {}
-    return [
-        stage for name, stage in stages.items() if "@" not in name or name.partition("@")[2] in runs
-    ]
+    with Repo() as repo:
+        return {
+            (stage.name.partition("@")[0], dep.def_path): dep.get_hash().value
+            for stage in repo.index.stages
+            if isinstance(stage, PipelineStage)
+            for dep in stage.deps
+            if is_source(dep.def_path) and dep.exists
+        }
 
 
-def code_of(stages: list[dict[str, Any]]) -> dict[str, str]:
-    """Return the checksums that entries of a dvc.lock have of code, by path."""
-    return {
-        dep["path"]: dep["md5"]
-        for stage in stages
-        for dep in stage.get("deps", [])
-        if dep["path"].startswith("workflow/")
-    }
+def is_source(path: str) -> bool:
+    """Return whether a dependency is in Git, and no result of a stage."""
+    return path.startswith(("workflow/", "data/SHA256SUMS"))
 
 
 def uncommitted_files() -> list[str]:

@@ -5,19 +5,22 @@ things: `prepare` brings a working copy, `studies/NAME/work`, to the present cod
 the study; Snakemake runs in it, as in any checkout; `collect` copies dvc.lock and the reports to
 `studies/NAME`, for Git.
 
-The working copy is a clone of the checkout, with its own params, results and dvc.lock, and with
-DVC's cache of the checkout: what either has computed, the other does not compute again.
+The working copy is a repository of its own, at the commit of the checkout, with its own params,
+results and dvc.lock, and with DVC's cache of the checkout: what either has computed, the other does
+not compute again.
 """
 
 import overfitting.common.environment  # noqa: F401
 
 # isort: split
 import argparse
+import filecmp
 import json
 import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from dvc.config import Config
@@ -37,6 +40,7 @@ COPIED = Path(".git", "copied.json")
 """Where a working copy keeps the list of files that were copied from the checkout."""
 REPORTS = ("*.md", "*.json", "tables/*.csv", "figures/*.svg")
 """What of the reports is collected: not the page, which repeats them in megabytes."""
+GIT_VARIABLES = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX"}
 
 
 def main(argv: list[str]) -> None:
@@ -72,24 +76,32 @@ def prepare(study: Path, work: Path) -> None:
 
     This waits while a run is at work in it. Its results stay, so that a killed run goes on.
     """
-    if not (work / ".git" / "HEAD").exists():
-        shutil.rmtree(work, ignore_errors=True)  # a clone that was killed
-        run("git", "clone", "--quiet", "--no-checkout", ".", str(work))
+    work.mkdir(exist_ok=True)
     locks.hold_run(
         work.resolve(),
         lambda holder: print(f"this study is being run ({holder}); waiting", file=sys.stderr),
     )
-    if run("git", "rev-list", "--max-count=1", "--all"):  # not in a new repository
-        run("git", "-C", str(work), "fetch", "--quiet", "origin", "HEAD")
-        run("git", "-C", str(work), "reset", "--quiet", "--mixed", "FETCH_HEAD")
+    update_repository(work)
     copy_checkout(work)
     copy(study / "params.yaml", work / "params.yaml")
-    environment = Path(".venv")
-    if environment.is_dir() and not (work / environment).exists():
-        (work / environment).symlink_to(environment.resolve())
+    link_environment(work)
     share_cache(work)
     if not (work / "dvc.lock").exists():  # else it goes on where it was
         restore(study, work)
+
+
+def update_repository(work: Path) -> None:
+    """Bring the branch of the working copy to the commit of the checkout, and no file with it.
+
+    Each step can be repeated if it was killed.
+    """
+    for lock in (work / ".git").rglob("*.lock"):
+        lock.unlink()  # of a Git that was killed
+    run("git", "init", "--quiet", "--initial-branch", "main", folder=work)
+    if run("git", "rev-list", "--max-count=1", "--all"):  # not in a new repository
+        checkout = os.path.relpath(Path(), work)
+        run("git", "fetch", "--quiet", "--update-shallow", checkout, "HEAD", folder=work)
+        run("git", "reset", "--quiet", "--mixed", "FETCH_HEAD", folder=work)
 
 
 def copy_checkout(work: Path) -> None:
@@ -101,23 +113,47 @@ def copy_checkout(work: Path) -> None:
     names = {
         name
         for name in filter(None, listed)
-        if Path(name).parts[0] not in OF_STUDY and Path(name).is_file()
+        if Path(name).parts[0] not in OF_STUDY and (Path(name).is_file() or Path(name).is_symlink())
     }
     record = work / COPIED
     before = set(json.loads(record.read_text("utf-8"))) if record.exists() else set()
     record.write_text(json.dumps(sorted(before | names)), encoding="utf-8")
     for name in sorted(before - names):
         (work / name).unlink(missing_ok=True)
+        with suppress(OSError):  # a folder is not empty
+            for folder in Path(name).parents[:-1]:
+                (work / folder).rmdir()
     for name in sorted(names):
         copy(Path(name), work / name)
     record.write_text(json.dumps(sorted(names)), encoding="utf-8")
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file unless its contents are there: a file that stays need not be hashed again."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
+    """Copy a file with its mode and time, or a link, unless it is there: then DVC knows its hash.
+
+    With the time of `requirements.txt` in the checkout, the packages are seen to be installed.
+    """
+    if source.is_symlink():
+        target.unlink(missing_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.symlink_to(source.readlink())
+    elif target.is_symlink() or not target.is_file() or not same(source, target):
         with atomic_write(target) as partial:
-            shutil.copy(source, partial)
+            shutil.copy2(source, partial)
+
+
+def same(source: Path, target: Path) -> bool:
+    """Return whether two files have the same contents and mode."""
+    modes = {path.stat().st_mode for path in (source, target)}
+    return len(modes) == 1 and filecmp.cmp(source, target, shallow=False)
+
+
+def link_environment(work: Path) -> None:
+    """Let the working copy have the `.venv` of the checkout, also where both are moved."""
+    own, link = Path(".venv"), work / ".venv"
+    if own.is_dir() and not link.is_dir():
+        link.unlink(missing_ok=True)  # it leads to where the checkout was
+        link.symlink_to(os.path.relpath(own.resolve(), work.resolve()))
 
 
 def share_cache(work: Path) -> None:
@@ -175,13 +211,24 @@ def run(*command: str, folder: Path = Path()) -> str:
     """Run a command; return its standard output.
 
     Raises:
-        UserError: it failed; with the last line that it printed.
+        UserError: it failed; with the first line of the error that it printed.
     """
-    done = subprocess.run(command, cwd=folder, capture_output=True, encoding="utf-8")
+    # Git sets these variables for hooks; they would send it to another repository.
+    environment = {name: value for name, value in os.environ.items() if name not in GIT_VARIABLES}
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",  # the name of a file may be anything
+    )
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise UserError(f"`{' '.join(command[:4])} …` failed: {''.join(last)}")
-    return done.stdout.strip()
+        lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        errors = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+        reason = "".join((errors or lines[-1:])[:1])
+        raise UserError(f"`{' '.join(command)}` in {folder.resolve()} failed: {reason}")
+    return done.stdout.rstrip("\n")
 
 
 if __name__ == "__main__":

@@ -254,6 +254,30 @@ def test_the_order_of_compare_changes_no_verdict() -> None:
     assert forwards == backwards
 
 
+def test_the_lessons_model_is_judged_first() -> None:
+    """Before models with other rates, and those before models that are trained in another way."""
+    light = REGULARIZED | {"dropout": {"conv": 0.25, "dense": 0.2}}
+    of_model = predictions([0.88, 0.885])
+    listed = [
+        models.ModelResults(name, settings, pd.DataFrame(), of_model, TRAINING | training)
+        for name, settings, training in (
+            ("long", REGULARIZED, {"epochs": 60}),
+            ("light", light, {}),
+            ("lessons", REGULARIZED, {}),
+            ("long_plain", PLAIN, {"epochs": 60}),
+            ("plain", PLAIN, {}),
+        )
+    ]
+    found = models.pairs(listed[-1], listed)
+    assert [(reference.name, model.name) for reference, model in found] == [
+        ("plain", "lessons"),
+        ("plain", "light"),
+        ("long_plain", "long"),
+        ("plain", "long_plain"),
+    ]
+    assert [model.is_judged for _, model in found] == [True, True, True, False]
+
+
 def test_without_a_model_without_regularizers_nothing_is_judged() -> None:
     alone = evaluated(order=("both",))
     assert set(alone) > set(NUMBERS)
@@ -507,10 +531,25 @@ def test_the_validation_loss_is_described_for_each_seed(seeds: int) -> None:
         }
     )
     expected = {
-        1: "lowest in epoch 9 (seed 0). In the last epoch, 15, it is 0.020 nats higher.",
-        3: "lowest in epochs 9, 12 and 15 (seeds 0, 1 and 2). In the last epoch, 15, it is 0.020, "
+        1: "lowest in epoch 9 (seed 0). In the last epoch (15), it is 0.020 nats higher.",
+        3: "lowest in epochs 9, 12 and 15 (seeds 0, 1 and 2). In the last epoch (15), it is 0.020, "
         "0.010 and 0.000 nats higher.",
         6: "lowest between epochs 8 and 15 (median 8.5) (seeds 0, 1, 2, 3, 4 and 5). In the last "
-        "epoch, 15, it is 0.000 to 0.030 (mean 0.020) nats higher.",
+        "epoch (15), it is 0.000 to 0.030 (mean 0.020) nats higher.",
     }
     assert sentences.validation_loss(lowest) == [f"plain: the validation loss is {expected[seeds]}"]
+
+
+@pytest.mark.parametrize(("seeds", "expected"), [(3, "(30, 26 and 30)"), (6, "(26 to 30)")])
+def test_each_seed_may_have_another_last_epoch(seeds: int, expected: str) -> None:
+    lowest = pd.DataFrame(
+        {
+            "model": "stops",
+            "seed": range(seeds),
+            "lowest": 20,
+            "epochs": [30, 26, 30, 28, 30, 30][:seeds],
+            "rise": 0.01,
+        }
+    )
+    [sentence] = sentences.validation_loss(lowest)
+    assert f"In the last epoch {expected}, it is" in sentence

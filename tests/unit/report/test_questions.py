@@ -1,5 +1,6 @@
 """The answers to learners' questions follow from the numbers, whichever way these come out."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,9 @@ def test_batch_normalization_is_answered_by_models_that_have_it() -> None:
     stacked = model("all", BOTH | {"batch_norm": True}, in_train_mode=0.80, **values)
     third = answered(plain(), alone, stacked)[2]
     assert "add `batch_norm`" not in third.answer
-    assert "bn: the training accuracy is +3.0 points higher in inference mode" in third.by_model[0]
+    assert third.by_model[0].startswith(
+        "bn: from train mode to inference mode, the training accuracy changes by +3.0 points"
+    )
     assert "together" not in third.by_model[0]
     assert third.by_model[1].endswith("together with its augmentation and dropout.")
 
@@ -171,6 +174,15 @@ def test_underfitting_can_come_out_either_way(accuracies: dict[str, float], expe
     assert "lowest in the last epoch for 3 of 3 seeds, so more epochs might help" in sentence
     [sentence] = answered(plain(), moved, lowest=1)[3].by_model
     assert "for 0 of 3 seeds, so more epochs alone would not help" in sentence
+
+
+def test_underfitting_is_against_a_model_that_is_trained_alike() -> None:
+    long = {"epochs": 60}
+    longer = replace(both(), name="longer", training=long)
+    longer_plain = replace(plain(train=0.99), name="longer_plain", training=long)
+    assert "This run cannot say" in answered(plain(), longer)[3].answer
+    [sentence] = answered(plain(), longer, longer_plain)[3].by_model
+    assert sentence.startswith("longer: against longer_plain, its accuracy changes by −13.0 points")
 
 
 def test_without_a_model_to_compare_with_underfitting_is_not_judged() -> None:

@@ -189,6 +189,19 @@ def test_numbers_as_text() -> None:
     assert formatting.points(float("nan")) == "–"
 
 
+def test_bounds_of_a_difference_keep_their_sign() -> None:
+    """A verdict rests on it, and rounding must not hide it."""
+
+    def text(low: float, high: float, formatted: Any = formatting.points) -> str:
+        return formatting.bounds(statistics.Interval(0.0, low, high), formatted)
+
+    assert text(-0.0003, 0.045) == "−0.0 to +4.5"
+    assert text(0.0003, 0.0004) == "+0.0 to +0.0"
+    assert text(0.0, 1e-17) == "0.0 to 0.0"
+    assert text(0.0003, 0.5, formatting.number) == "0.000 to 0.500"  # shares have no sign
+    assert text(float("nan"), float("nan")) == "–"
+
+
 # Results as files
 
 

@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from . import measures
+from . import measures, models
 from .calibration_claims import calibrated, honest_estimates, truthful_probabilities
 from .findings import Claim, Finding, verdict
 from .measures import Measure
-from .models import ModelResults, Pair, regularizers
+from .models import ModelResults, Pair
 from .prediction_claim import gap_predicts
 from .robustness_claim import graceful
 from .statistics import mcnemar
@@ -39,7 +39,7 @@ def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -
     """
     models_here = list(compared.values())
     reference = compared[reference_name] if reference_name else None
-    pairs = _pairs(reference, models_here) if reference else []
+    pairs = models.pairs(reference, models_here) if reference else []
     missing = (
         "add a model with dropout and augmentation to `compare`, such as `regularized`"
         if reference
@@ -63,22 +63,6 @@ def evaluate(compared: Mapping[str, ModelResults], reference_name: str | None) -
         vertical_flips(models_here),
     ]
     return [claim if claim.missing else replace(claim, missing=missing) for claim in all_claims]
-
-
-def _pairs(reference: ModelResults, compared: list[ModelResults]) -> list[Pair]:
-    """Return each other model with what it is compared with.
-
-    That is a model without regularizers that is trained alike, if there is one, or else the
-    reference; then there is no verdict, as regularizers are not all that differs.
-    """
-    plain = [reference, *(each for each in compared if not regularizers(each.settings))]
-    pairs = []
-    for model in compared:
-        alike = [each for each in plain if each.training == model.training and each is not model]
-        if model is not reference:
-            is_alike = bool(alike)
-            pairs.append(((alike or [reference])[0], replace(model, is_trained_alike=is_alike)))
-    return pairs
 
 
 def overfits(reference: ModelResults | None) -> Claim:

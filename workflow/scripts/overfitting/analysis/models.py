@@ -1,14 +1,14 @@
 """What models contain: claims go by this, whatever a model is called and wherever it is listed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from . import findings, measures
+from . import findings, lesson, measures
 from .measures import Measure
 from .predictions import Predictions
 from .statistics import Estimate
@@ -88,6 +88,33 @@ def by_name(
 
 Pair = tuple[ModelResults, ModelResults]
 """The reference, and a model that is compared with it."""
+
+
+def pairs(reference: ModelResults, compared: Sequence[ModelResults]) -> list[Pair]:
+    """Return each other model with what it is compared with.
+
+    That is a model without regularizers that is trained alike, if there is one, or else the
+    reference; then there is no verdict, as regularizers are not all that differs.
+
+    Returns:
+        The pairs in the order of `compared`, but before them the lesson's own model, and before
+        models that are trained in another way than the reference those trained as it is: the first
+        pair with a verdict decides what the report's summary says.
+    """
+    plain = [reference, *(each for each in compared if not regularizers(each.settings))]
+    found = []
+    for model in compared:
+        alike = [each for each in plain if each.training == model.training and each is not model]
+        if model is not reference:
+            is_alike = bool(alike)
+            found.append(((alike or [reference])[0], replace(model, is_trained_alike=is_alike)))
+    return sorted(
+        found,
+        key=lambda pair: (
+            pair[1].training != reference.training,
+            pair[1].settings != lesson.REGULARIZED,
+        ),
+    )
 
 
 def regularizers(settings: Settings) -> set[str]:

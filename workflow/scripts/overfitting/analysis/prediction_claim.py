@@ -69,7 +69,7 @@ def gap_predicts(models: list[ModelResults]) -> Claim:
             Finding(name, "correlation of the test accuracy", of_accuracy, in_points=False),
             Finding(
                 name,
-                "by how much the gap predicts better",
+                "correlation of a small gap minus that of the test accuracy",
                 difference,
                 in_points=False,
                 verdict=decision,

@@ -161,7 +161,7 @@ def batch_normalization(models: list[ModelResults]) -> Claim:
             [
                 Finding(
                     model.name,
-                    f"reduction of the epochs to {GOAL:g}",
+                    f"reduction of the epochs to a validation accuracy of {GOAL:g}",
                     sooner.interval,
                     in_points=False,
                     digits=1,

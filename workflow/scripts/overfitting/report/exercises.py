@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from overfitting.analysis import lesson, measures
-from overfitting.analysis.findings import NOT_SUPPORTED, SUPPORTED, Finding, verdict
+from overfitting.analysis.findings import (
+    NOT_SUPPORTED,
+    SUPPORTED,
+    Finding,
+    combined,
+    verdict,
+)
 from overfitting.analysis.models import ModelResults, differing, regularizers
 from overfitting.analysis.statistics import Interval, mean_over_seeds
 from overfitting.analysis.training_claims import ALL_EPOCHS, MOST_EPOCHS
@@ -125,11 +131,14 @@ def dropout_rate(models: list[ModelResults]) -> Exercise:
             (Finding(lighter.name, "growth of the gap", growth.interval), NO_HINT),
         ]
     )
+    of_hint = combined([verdict(rise), verdict(growth_of_lesson_gap)])
+    exercise.answer.append(f"With the numbers that Keras prints, the lesson's hint is {of_hint}.")
     answers = {
-        SUPPORTED: "Yes: measured alike, the gap is larger.",
-        NOT_SUPPORTED: "No: measured alike, the gap is not larger by a point or more.",
+        SUPPORTED: "Measured alike, the gap is larger, too.",
+        NOT_SUPPORTED: "Measured alike, the gap is not larger by a point or more.",
     }
-    exercise.answer.append(answers.get(decision, f"Measured alike, that is {decision}."))
+    unknown = f"Measured alike, whether the gap is larger is {decision}."
+    exercise.answer.append(answers.get(decision, unknown))
     return exercise
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from overfitting.analysis import differences
-from overfitting.analysis.models import ModelResults, regularizers
+from overfitting.analysis.models import ModelResults, Pair, pairs, regularizers
 from overfitting.analysis.statistics import Estimate
 
 from .formatting import bounds, points, share
@@ -51,7 +51,7 @@ def answers(
         validation_above_training(models, curves),
         fit_and_evaluate(models),
         batch_normalization(models),
-        underfitting(models, compared[reference] if reference else None, lowest),
+        underfitting(pairs(compared[reference], models) if reference else [], lowest),
         unshuffled_split(models, labels, split),
     ]
 
@@ -113,8 +113,8 @@ def batch_normalization(models: Sequence[ModelResults]) -> Answer:
             others = regularizers(model.settings) - {"batch_norm", "early_stopping"}
             alone = f", together with its {' and '.join(sorted(others))}" if others else ""
             sentences.append(
-                f"{model.name}: the training accuracy is {points(part.value)} points higher in "
-                f"inference mode than in train mode{_interval(part)}{alone}."
+                f"{model.name}: from train mode to inference mode, the training accuracy changes "
+                f"by {points(part.value)} points{_interval(part)}{alone}."
             )
     return Answer(
         "Does batch normalization do that too?",
@@ -129,13 +129,11 @@ def batch_normalization(models: Sequence[ModelResults]) -> Answer:
     )
 
 
-def underfitting(
-    models: Sequence[ModelResults], reference: ModelResults | None, lowest: pd.DataFrame
-) -> Answer:
+def underfitting(compared: Sequence[Pair], lowest: pd.DataFrame) -> Answer:
     """Say whether models with dropout and augmentation are worse on training images, too."""
     sentences = []
-    for model in models:
-        if reference is None or not model.is_judged:
+    for reference, model in compared:
+        if not model.is_judged:
             continue
         training, test = differences.accuracies(model, reference)
         epochs = lowest[lowest["model"] == model.name]

@@ -111,8 +111,8 @@ REASONS = {
     "12": Reason(
         "A network that fits what single images have in common with their label by chance loses "
         "it when images shift ([Geirhos et al. 2020](https://arxiv.org/abs/2004.07780)).",
-        "The accuracy on shifted images follows the accuracy on clean ones closely, for many kinds "
-        f"of models ({MILLER}), and the gap is no measure of that.",
+        "For many kinds of models, the accuracy on shifted images follows that on clean ones "
+        f"({MILLER}), which a gap says nothing about.",
     ),
     "13": Reason(
         "An augmentation costs accuracy if its images are unlike those that the model is tested "

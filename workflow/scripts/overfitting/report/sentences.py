@@ -91,10 +91,16 @@ def validation_loss(table: pd.DataFrame) -> list[str]:
             rise = _listed([f"{rise:.3f}" for rise in of_model["rise"]])
         seeds = _listed([str(seed) for seed in of_model["seed"]])
         of_seeds = f"seed{'s' * (len(of_model) > 1)} {seeds}"
-        last = _listed([f"{epoch}" for epoch in dict.fromkeys(of_model["epochs"])])
+        last = of_model["epochs"]
+        if last.nunique() == 1:
+            epochs_run = f"{last.iloc[0]}"
+        elif len(last) > MANY_SEEDS:
+            epochs_run = f"{last.min()} to {last.max()}"
+        else:
+            epochs_run = _listed([str(epoch) for epoch in last])
         sentences.append(
-            f"{model}: the validation loss is lowest {lowest} ({of_seeds}). In the last epoch, "
-            f"{last}, it is {rise} nats higher."
+            f"{model}: the validation loss is lowest {lowest} ({of_seeds}). In the last epoch "
+            f"({epochs_run}), it is {rise} nats higher."
         )
     return sentences
 
