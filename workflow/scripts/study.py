@@ -91,13 +91,14 @@ def prepare(study: Path, work: Path) -> None:
 
 
 def update_repository(work: Path) -> None:
-    """Bring the branch of the working copy to the commit of the checkout, and no file with it.
+    """Bring `main` of the working copy to the commit of the checkout, and no file with it.
 
     Each step can be repeated if it was killed.
     """
     for lock in (work / ".git").rglob("*.lock"):
         lock.unlink()  # of a Git that was killed
-    run("git", "init", "--quiet", "--initial-branch", "main", folder=work)
+    run("git", "init", "--quiet", folder=work)
+    run("git", "symbolic-ref", "HEAD", "refs/heads/main", folder=work)
     if run("git", "rev-list", "--max-count=1", "--all"):  # not in a new repository
         checkout = os.path.relpath(Path(), work)
         run("git", "fetch", "--quiet", "--update-shallow", checkout, "HEAD", folder=work)

@@ -299,9 +299,9 @@ def test_batch_normalization_must_be_faster_and_shrink_the_gap(
     assert value(claim, "validation accuracy of 0.85") == pytest.approx(8 - start - 1 / 3)
     assert decision(claim) == expected
     normalized.val_accuracy[0] = [0.8] * 15  # never: one more than all epochs
-    assert value(batch_normalization([plain, normalized]), "validation accuracy of 0.85") == pytest.approx(
-        8 - (16 + 2 * start) / 3
-    )
+    assert value(
+        batch_normalization([plain, normalized]), "validation accuracy of 0.85"
+    ) == pytest.approx(8 - (16 + 2 * start) / 3)
     assert batch_normalization([normalized]).findings == []
 
 

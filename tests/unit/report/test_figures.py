@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from support.fake_results import CLASSES, MODELS
 from support.figures import assert_readable
 
@@ -239,6 +240,27 @@ def test_text_does_not_overlap_and_can_be_read_on_a_phone(
         monkeypatch.setattr(sys.modules[__name__], "MODELS", long_names)
     for name, figure in draw_all(models, seeds).items():
         assert_readable(figure, name)
+
+
+def test_the_last_bits_of_the_layout_change_no_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The solver of the layout does not always return the same ones."""
+    execute = ConstrainedLayoutEngine.execute
+
+    def with_noise(engine: ConstrainedLayoutEngine, figure: Figure) -> None:
+        execute(engine, figure)
+        for axis in figure.axes:
+            left, bottom, width, height = axis.get_position(original=True).bounds
+            axis.set_position((left + 1e-13, bottom - 1e-13, width, height + 1e-13))
+
+    def save(name: str) -> bytes:
+        style.save(robustness_figures.shift_maps(shift_grids(2), MODELS[0]), tmp_path / name)
+        return (tmp_path / name).read_bytes()
+
+    usual = save("usual.svg")
+    monkeypatch.setattr(ConstrainedLayoutEngine, "execute", with_noise)
+    assert save("noisy.svg") == usual
 
 
 def test_models_can_be_told_apart_without_colour() -> None:

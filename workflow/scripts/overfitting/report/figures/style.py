@@ -44,9 +44,24 @@ mpl.rcParams["figure.constrained_layout.use"] = True  # keeps titles, labels and
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure atomically as SVG, without a date, and close it."""
+    fix_layout(figure)
     with atomic_write(path) as partial:
         figure.savefig(partial, format="svg", metadata={"Date": None}, bbox_inches="tight")
     plt.close(figure)
+
+
+def fix_layout(figure: Figure) -> None:
+    """Lay out a figure, and round where its axes are.
+
+    The solver of constrained layout may order its variables by where they are in memory, so its
+    results can differ in the last bits from run to run, and with them the bytes of the figure.
+    """
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+    for axis in figure.axes:
+        left, bottom, width, height = axis.get_position(original=True).bounds
+        axis.set_position(tuple(round(each, 5) for each in (left, bottom, width, height)))
 
 
 def placeholder(title: str, reason: str) -> Figure:
