@@ -131,7 +131,7 @@ def exposed_secrets() -> list[str]:
 
 
 def outdated_studies() -> list[str]:
-    """Return a line for each committed study that was not made from what is here."""
+    """Return a line for each committed study whose code or params have changed since."""
     found, here = [], sources()
     for lock in sorted(Path("studies").glob("*/dvc.lock")):
         study = lock.parent
@@ -149,7 +149,7 @@ def outdated_studies() -> list[str]:
 
 
 def changed_since(study: Path, here: dict[tuple[str, str], str]) -> list[str]:
-    """Return what a study was made from that is not as it is now: code and params.
+    """Return the code and the params that have changed since a study was made.
 
     Args:
         study: a folder of `studies` with the dvc.lock that was collected.
@@ -183,9 +183,9 @@ def changed_since(study: Path, here: dict[tuple[str, str], str]) -> list[str]:
 
 
 def sources() -> dict[tuple[str, str], str]:
-    """Return the checksums of what stages depend on that is in Git, by stage and path.
+    """Return the checksums of the stages' dependencies that are in Git, by stage and path.
 
-    They are those of the files as they stand here, also if no stage has been run with them.
+    They are those of the working tree, whether or not a stage has been run with it.
     """
     with Repo() as repo:
         return {
@@ -198,7 +198,7 @@ def sources() -> dict[tuple[str, str], str]:
 
 
 def is_source(path: str) -> bool:
-    """Return whether a dependency is in Git, and no result of a stage."""
+    """Return whether a dependency is in Git rather than the result of a stage."""
     return path.startswith(("workflow/", "data/SHA256SUMS"))
 
 

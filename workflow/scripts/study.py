@@ -91,9 +91,9 @@ def prepare(study: Path, work: Path) -> None:
 
 
 def update_repository(work: Path) -> None:
-    """Bring `main` of the working copy to the commit of the checkout, and no file with it.
+    """Set `main` of the working copy to the commit of the checkout; its files stay as they are.
 
-    Each step can be repeated if it was killed.
+    If this is killed, it can be repeated.
     """
     for lock in (work / ".git").rglob("*.lock"):
         lock.unlink()  # of a Git that was killed
@@ -130,9 +130,10 @@ def copy_checkout(work: Path) -> None:
 
 
 def copy(source: Path, target: Path) -> None:
-    """Copy a file with its mode and time, or a link, unless it is there: then DVC knows its hash.
+    """Copy a symbolic link, or a file with its mode and modification time.
 
-    With the time of `requirements.txt` in the checkout, the packages are seen to be installed.
+    A file that has not changed is left alone, so that DVC need not hash it again. `make` goes by
+    the time of `requirements.txt`: were it newer, it would install the packages again.
     """
     if source.is_symlink():
         target.unlink(missing_ok=True)
@@ -150,7 +151,7 @@ def same(source: Path, target: Path) -> bool:
 
 
 def link_environment(work: Path) -> None:
-    """Let the working copy have the `.venv` of the checkout, also where both are moved."""
+    """Link to the `.venv` of the checkout by a relative path, which survives moving them both."""
     own, link = Path(".venv"), work / ".venv"
     if own.is_dir() and not link.is_dir():
         link.unlink(missing_ok=True)  # it leads to where the checkout was
@@ -214,7 +215,7 @@ def run(*command: str, folder: Path = Path()) -> str:
     Raises:
         UserError: it failed; with the first line of the error that it printed.
     """
-    # Git sets these variables for hooks; they would send it to another repository.
+    # In a hook, Git sets these variables, and with them it would use that hook's repository.
     environment = {name: value for name, value in os.environ.items() if name not in GIT_VARIABLES}
     done = subprocess.run(
         command,
