@@ -243,7 +243,7 @@ def test_when_all_images_are_tested_validation_and_test_decide() -> None:
     assert all_tested.findings == estimates.findings[:2]
     assert verdicts(all_tested) == ["supported"]
     [note] = all_tested.notes
-    assert "first test images are all of them" in note
+    assert "tested on the whole test set" in note
 
 
 # Which models a claim is about

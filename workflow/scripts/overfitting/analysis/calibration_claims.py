@@ -43,13 +43,14 @@ def honest_estimates(pairs: list[Pair]) -> Claim:
         "7b",
         "A small gap means honest numbers: the test number means what it says.",
         "Do two estimates of the same accuracy lie no farther apart than without regularizers?",
-        "The distance between the accuracies on the validation and on the test images, and between "
-        "those on these test images, the first ones, and on all; and the margin before the "
-        f"distance is {points} larger than that of the reference.",
+        "Two distances: between the accuracies on the validation and on the test images, and "
+        "between those on the test images used here, the first of the test set, and on the whole "
+        "test set. For each, the margin before it is "
+        f"{points} larger than that of the reference.",
     )
     if any(model.predictions.tests_all_images for _, model in pairs):
         claim.notes.append(
-            "The first test images are all of them here, so only the distance between validation "
+            "The models are tested on the whole test set, so only the distance between validation "
             "and test is measured."
         )
     for reference, model in pairs:

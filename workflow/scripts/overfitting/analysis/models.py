@@ -97,9 +97,9 @@ def pairs(reference: ModelResults, compared: Sequence[ModelResults]) -> list[Pai
     reference; then there is no verdict, as regularizers are not all that differs.
 
     Returns:
-        The pairs in the order of `compared`, but before them the lesson's own model, and before
-        models that are trained in another way than the reference those trained as it is: the first
-        pair with a verdict decides what the report's summary says.
+        First the models that are trained as the reference is, and of these first the lesson's own
+        model; apart from that, in the order of `compared`. The report's summary is about the first
+        model with a verdict.
     """
     plain = [reference, *(each for each in compared if not regularizers(each.settings))]
     found = []

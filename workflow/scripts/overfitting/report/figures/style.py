@@ -51,10 +51,10 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def fix_layout(figure: Figure) -> None:
-    """Lay out a figure, and round where its axes are.
+    """Lay out a figure, and round the positions of its axes.
 
-    The solver of constrained layout may order its variables by where they are in memory, so its
-    results can differ in the last bits from run to run, and with them the bytes of the figure.
+    What the solver of constrained layout returns can differ in the last bits from run to run.
+    Without rounding, the bytes of the figure would differ, too.
     """
     if engine := figure.get_layout_engine():
         engine.execute(figure)
